@@ -1,0 +1,12 @@
+/** What Ottla logs to, when it is given something: the part of pino, and of console, that all loggers share. */
+export interface Logger {
+  debug(fields: object, message: string): void
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+const nothing = () => undefined
+
+/** The default: Ottla is silent, and tells through errors, reports and events. */
+export const silentLogger: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing }

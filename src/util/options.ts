@@ -1,0 +1,123 @@
+/**
+ * Options are resolved once, at construction: unknown keys are refused with the nearest known name, every value
+ * is checked, defaults are filled in and the result is a frozen copy. The caller's object is never touched.
+ */
+import { OttlaError } from '../errors.ts'
+
+/** Checks one value. Returns what to keep, or throws through `fail` with what would have been right. */
+export type Check<T> = (value: unknown, fail: (expected: string) => never) => T
+
+export interface Option<T> {
+  readonly check: Check<T>
+  /** Taken when the option is absent or undefined. An option without a default is required. */
+  readonly default?: T
+}
+
+export type OptionTable = { readonly [name: string]: Option<unknown> }
+
+export type Resolved<T extends OptionTable> = {
+  readonly [K in keyof T]: T[K] extends { readonly check: Check<infer V> } ? V : never
+}
+
+/** Resolves `given` against `table`; `owner` names the object in messages: `producer`, `kafka.tls`. */
+export function resolveOptions<const T extends OptionTable>(owner: string, table: T, given: unknown): Resolved<T> {
+  if (given !== undefined && (typeof given !== 'object' || given === null || Array.isArray(given))) {
+    throw invalid(owner, owner, 'an object', given)
+  }
+  const source = (given ?? {}) as Record<string, unknown>
+  for (const name of Object.keys(source)) {
+    if (!Object.hasOwn(table, name)) throw unknownOption(owner, name, Object.keys(table))
+  }
+  const resolved: Record<string, unknown> = {}
+  for (const [name, option] of Object.entries(table)) {
+    const value = source[name]
+    if (value === undefined) {
+      if (!('default' in option)) throw invalid(owner, name, 'given: it is required', value)
+      resolved[name] = option.default
+    } else {
+      resolved[name] = option.check(value, (expected) => {
+        throw invalid(owner, name, expected, value)
+      })
+    }
+  }
+  return Object.freeze(resolved) as Resolved<T>
+}
+
+const invalid = (owner: string, name: string, expected: string, value: unknown) =>
+  new OttlaError('INVALID_OPTION', `${owner}: option ${name} must be ${expected}, not ${show(name, value)}`, {
+    path: owner === name ? name : `${owner}.${name}`,
+  })
+
+function unknownOption(owner: string, name: string, known: readonly string[]): OttlaError {
+  const near = nearest(name, known)
+  const advice = near === undefined ? `known are ${known.join(', ')}` : `did you mean ${near}?`
+  return new OttlaError('INVALID_OPTION', `${owner}: unknown option ${name}; ${advice}`, { path: `${owner}.${name}` })
+}
+
+/** A value for a message. Secrets never appear: only the type is told for names that may hold one. */
+function show(name: string, value: unknown): string {
+  if (/password|secret|token|key|sasl|tls/i.test(name) || typeof value === 'function') return `a ${typeof value}`
+  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value)
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
+  return String(value)
+}
+
+/** The known name within an edit distance of a third of its length, if any. */
+export function nearest(name: string, known: readonly string[]): string | undefined {
+  let best: string | undefined
+  let bestDistance = Number.POSITIVE_INFINITY
+  for (const candidate of known) {
+    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase())
+    if (distance < bestDistance) [best, bestDistance] = [candidate, distance]
+  }
+  return best !== undefined && bestDistance <= Math.max(2, Math.floor(best.length / 3)) ? best : undefined
+}
+
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= a.length; i++) {
+    const current = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const substituted = (previous[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      current.push(Math.min(substituted, (previous[j] as number) + 1, (current[j - 1] as number) + 1))
+    }
+    previous = current
+  }
+  return previous[b.length] as number
+}
+
+/** Checks that most options share. */
+export const is = {
+  boolean: ((value, fail) => (typeof value === 'boolean' ? value : fail('true or false'))) as Check<boolean>,
+  string: ((value, fail) =>
+    typeof value === 'string' && value !== '' ? value : fail('a string that is not empty')) as Check<string>,
+  /** A whole number in [least, most]. */
+  integer:
+    (least: number, most: number): Check<number> =>
+    (value, fail) =>
+      Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most
+        ? (value as number)
+        : fail(`a whole number from ${least} to ${most}`),
+  /** Milliseconds: a number from 0 (or `least`) to 2^31 - 1, what a timer can wait. */
+  milliseconds:
+    (least = 0): Check<number> =>
+    (value, fail) =>
+      typeof value === 'number' && value >= least && value <= 0x7fff_ffff
+        ? value
+        : fail(`milliseconds from ${least} to 2147483647`),
+  oneOf:
+    <const T extends readonly (string | number | null)[]>(...choices: T): Check<T[number]> =>
+    (value, fail) =>
+      choices.includes(value as T[number])
+        ? (value as T[number])
+        : fail(choices.map((choice) => JSON.stringify(choice)).join(' or ')),
+  function: <T>() =>
+    ((value, fail) => (typeof value === 'function' ? (value as T) : fail('a function'))) as Check<T>,
+  object: <T>() =>
+    ((value, fail) => (typeof value === 'object' && value !== null ? (value as T) : fail('an object'))) as Check<T>,
+  /** Also takes what `inner` takes. */
+  optional:
+    <T>(inner: Check<T>): Check<T | undefined> =>
+    (value, fail) =>
+      value === undefined ? undefined : inner(value, fail),
+}

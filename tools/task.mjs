@@ -1,0 +1,70 @@
+// What `npm run …` runs: makes sure of a current Node and of the dependencies, then does the task.
+// Plain JavaScript for an old Node; everything after it runs on a current one.
+import { spawnSync } from 'node:child_process'
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { delimiter, dirname, join } from 'node:path'
+import { currentNode, npm, root } from './node.mjs'
+
+const tsc = 'node_modules/typescript/bin/tsc'
+const biome = 'node_modules/@biomejs/biome/bin/biome'
+const suite = (...globs) => [['--test', '--test-reporter=spec', ...globs]]
+
+/** Each task is a list of command lines for Node, run in turn until one fails. */
+const tasks = {
+  build: [['tools/build.mjs']],
+  test: suite('test/**/*.test.ts'),
+  typecheck: [[tsc, '-p', 'tsconfig.json']],
+  lint: [[biome, 'check', '--error-on-warnings']],
+  format: [[biome, 'check', '--write']],
+  demo: [['demo/main.ts']],
+  bench: [['bench/main.ts']],
+  'test:kafka': [['tools/kafka-suite.ts']],
+  'test:foreign': suite('test/**/*.foreign.ts'),
+  'test:chaos': suite('test/**/*.chaos.ts'),
+  'test:fuzz': [['test/fuzz/main.ts']],
+  'test:package': [['tools/check-package.mjs']],
+  examples: [['tools/run-examples.ts']],
+}
+
+/** Installs once, and again whenever the lock file is newer than what stands in node_modules. */
+function ensureDependencies() {
+  const installed = join(root, 'node_modules', '.package-lock.json')
+  const lock = join(root, 'package-lock.json')
+  if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return
+  if (existsSync(installed) && sameTree(installed, lock)) return
+  console.error('ottla: installing the dependencies')
+  npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund'])
+}
+
+function sameTree(installed, lock) {
+  const packages = (file) => JSON.parse(readFileSync(file, 'utf8')).packages
+  const present = packages(installed)
+  return Object.entries(packages(lock)).every(
+    ([path, entry]) => path === '' || entry.optional || present[path]?.version === entry.version,
+  )
+}
+
+function main([name, ...rest]) {
+  const steps = tasks[name]
+  if (!steps) {
+    console.error(`ottla: no task ${name ?? '(none)'}; there are ${Object.keys(tasks).join(', ')}`)
+    return 2
+  }
+  const node = currentNode()
+  ensureDependencies()
+  const env = { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH ?? ''}` }
+  for (const [index, step] of steps.entries()) {
+    const args = index === steps.length - 1 ? [...step, ...rest] : step
+    const done = spawnSync(node, args, { cwd: root, env, stdio: 'inherit' })
+    if (done.error) throw done.error
+    if (done.status !== 0) return done.status ?? 1
+  }
+  return 0
+}
+
+try {
+  process.exitCode = main(process.argv.slice(2))
+} catch (error) {
+  console.error(`ottla: ${error.message}`)
+  process.exitCode = 1
+}
