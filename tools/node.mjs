@@ -37,12 +37,24 @@ export function ensureNode(major) {
   mkdirSync(staging, { recursive: true })
   writeFileSync(join(staging, 'package.json'), '{ "private": true }\n')
   try {
-    npm(['install', '--no-save', '--no-package-lock', '--ignore-scripts', '--no-audit', '--no-fund', `${name}@${version}`], staging)
+    npm(
+      [
+        'install',
+        '--no-save',
+        '--no-package-lock',
+        '--ignore-scripts',
+        '--no-audit',
+        '--no-fund',
+        `${name}@${version}`,
+      ],
+      staging,
+    )
     if (!existsSync(home)) renameSync(staging, home)
   } finally {
     rmSync(staging, { recursive: true, force: true })
   }
-  if (!existsSync(binary)) throw new Error(`${name}@${version} holds no ${binary}; install Node ${floor.join('.')} or newer by hand`)
+  if (!existsSync(binary))
+    throw new Error(`${name}@${version} holds no ${binary}; install Node ${floor.join('.')} or newer by hand`)
   return binary
 }
 
@@ -51,7 +63,11 @@ export const currentNode = () => (isCurrent() ? process.execPath : ensureNode(24
 
 export function npm(args, cwd = root) {
   const windows = process.platform === 'win32'
-  const done = spawnSync(windows ? 'npm.cmd' : 'npm', [...args, '--loglevel=error'], { cwd, stdio: ['ignore', 2, 2], shell: windows })
+  const done = spawnSync(windows ? 'npm.cmd' : 'npm', [...args, '--loglevel=error'], {
+    cwd,
+    stdio: ['ignore', 2, 2],
+    shell: windows,
+  })
   if (done.error) throw new Error(`npm could not be started: ${done.error.message}`)
   if (done.status !== 0) throw new Error(`npm ${args[0]} failed with exit code ${done.status}`)
 }

@@ -7,5 +7,8 @@ export function assert(condition: unknown, message: string): asserts condition {
 
 /** Marks a branch that the types rule out. */
 export function unreachable(value: never): never {
-  throw new OttlaError('ASSERTION_FAILED', `unexpected value ${String(value)} (a bug in Ottla; please report it)`)
+  throw new OttlaError(
+    'ASSERTION_FAILED',
+    `unexpected value ${String(value)} (a bug in Ottla; please report it)`,
+  )
 }

@@ -37,7 +37,9 @@ export class Fifo<T> {
 
   /** The item `index` places behind the head. */
   at(index: number): T | undefined {
-    return index < 0 || index >= this.#length ? undefined : this.#ring[(this.#head + index) & (this.#ring.length - 1)]
+    return index < 0 || index >= this.#length
+      ? undefined
+      : this.#ring[(this.#head + index) & (this.#ring.length - 1)]
   }
 
   clear(): void {

@@ -20,7 +20,11 @@ export type Resolved<T extends OptionTable> = {
 }
 
 /** Resolves `given` against `table`; `owner` names the object in messages: `producer`, `kafka.tls`. */
-export function resolveOptions<const T extends OptionTable>(owner: string, table: T, given: unknown): Resolved<T> {
+export function resolveOptions<const T extends OptionTable>(
+  owner: string,
+  table: T,
+  given: unknown,
+): Resolved<T> {
   if (given !== undefined && (typeof given !== 'object' || given === null || Array.isArray(given))) {
     throw invalid(owner, owner, 'an object', given)
   }
@@ -51,12 +55,15 @@ const invalid = (owner: string, name: string, expected: string, value: unknown) 
 function unknownOption(owner: string, name: string, known: readonly string[]): OttlaError {
   const near = nearest(name, known)
   const advice = near === undefined ? `known are ${known.join(', ')}` : `did you mean ${near}?`
-  return new OttlaError('INVALID_OPTION', `${owner}: unknown option ${name}; ${advice}`, { path: `${owner}.${name}` })
+  return new OttlaError('INVALID_OPTION', `${owner}: unknown option ${name}; ${advice}`, {
+    path: `${owner}.${name}`,
+  })
 }
 
 /** A value for a message. Secrets never appear: only the type is told for names that may hold one. */
 function show(name: string, value: unknown): string {
-  if (/password|secret|token|key|sasl|tls/i.test(name) || typeof value === 'function') return `a ${typeof value}`
+  if (/password|secret|token|key|sasl|tls/i.test(name) || typeof value === 'function')
+    return `a ${typeof value}`
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value)
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
   return String(value)
@@ -114,7 +121,8 @@ export const is = {
   function: <T>() =>
     ((value, fail) => (typeof value === 'function' ? (value as T) : fail('a function'))) as Check<T>,
   object: <T>() =>
-    ((value, fail) => (typeof value === 'object' && value !== null ? (value as T) : fail('an object'))) as Check<T>,
+    ((value, fail) =>
+      typeof value === 'object' && value !== null ? (value as T) : fail('an object')) as Check<T>,
   /** Also takes what `inner` takes. */
   optional:
     <T>(inner: Check<T>): Check<T | undefined> =>
