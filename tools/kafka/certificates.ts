@@ -65,7 +65,7 @@ function certificate(subject: Subject, issuerName: string, issuerKey: KeyObject)
   const serial = randomBytes(16)
   serial[0] = 0x40 | (serial[0]! & 0x3f)
   const dayMs = 86_400_000
-  const now = new Date().getTime()
+  const now = Date.now()
   const dns = der(0x82, Buffer.from('localhost'))
   const ip = der(0x87, bytes(127, 0, 0, 1))
   const extensions = subject.authority

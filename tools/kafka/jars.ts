@@ -80,8 +80,12 @@ function fetchJars(version: string, home: string): void {
 }
 
 function pom(version: string): string {
+  // Kafka 3.9 brings a second slf4j binding, which would win and swallow the line that says that a node serves.
+  const exclusion =
+    '<exclusions><exclusion><groupId>org.slf4j</groupId><artifactId>slf4j-reload4j</artifactId></exclusion></exclusions>'
   const dependency = (group: string, artifact: string, release: string) =>
-    `    <dependency><groupId>${group}</groupId><artifactId>${artifact}</artifactId><version>${release}</version></dependency>`
+    `    <dependency><groupId>${group}</groupId><artifactId>${artifact}</artifactId>` +
+    `<version>${release}</version>${exclusion}</dependency>`
   return [
     '<project xmlns="http://maven.apache.org/POM/4.0.0">',
     '  <modelVersion>4.0.0</modelVersion>',

@@ -82,6 +82,10 @@ export function serverProperties(settings: NodeSettings): string {
     'share.coordinator.state.topic.min.isr': inSync,
     'share.coordinator.state.topic.num.partitions': ports.length === 1 ? 1 : 3,
     'group.initial.rebalance.delay.ms': 0,
+    // A node that was killed is let in again only after its old session: the usual 9 s would be waited out by
+    // every test that restarts one.
+    'broker.session.timeout.ms': 3_000,
+    'broker.heartbeat.interval.ms': 500,
     ...(usesSasl(security) ? saslProperties(security) : {}),
     ...(settings.certificates ? tlsProperties(security, settings.certificates) : {}),
     ...properties,

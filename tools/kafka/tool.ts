@@ -30,8 +30,9 @@ export const kafkaTools = {
   StorageTool: 'kafka.tools.StorageTool',
 } as const
 
-/** `DumpLogSegments` and `ConfigCommand` have moved between versions; the others of the list have not. */
-const formerNames: Readonly<Record<string, readonly string[]>> = {
+/** Where a class is not under that name in this version, it may be under one of these. */
+const otherNames: Readonly<Record<string, readonly string[]>> = {
+  [kafkaTools.ConsoleProducer]: ['kafka.tools.ConsoleProducer'],
   [kafkaTools.DumpLogSegments]: ['org.apache.kafka.tools.DumpLogSegments'],
   [kafkaTools.ConfigCommand]: ['org.apache.kafka.tools.ConfigCommand'],
 }
@@ -44,9 +45,9 @@ export async function runKafkaTool(
 ): Promise<ToolResult> {
   const className = Object.hasOwn(kafkaTools, name) ? kafkaTools[name as keyof typeof kafkaTools] : name
   const libs = options.libs ?? process.env['OTTLA_KAFKA_LIBS'] ?? (await ensureJars())
-  for (const candidate of [className, ...(formerNames[className] ?? [])]) {
+  for (const candidate of [className, ...(otherNames[className] ?? [])]) {
     const result = await runJava(candidate, args, { ...options, libs })
-    if (!result.stderr.includes(`ClassNotFoundException: ${candidate}`)) return result
+    if (!result.stderr.includes(`Could not find or load main class ${candidate}`)) return result
   }
   throw new Error(`no class ${className} in ${libs}`)
 }
