@@ -26,7 +26,7 @@ export function resolveOptions<const T extends OptionTable>(
   given: unknown,
 ): Resolved<T> {
   if (given !== undefined && (typeof given !== 'object' || given === null || Array.isArray(given))) {
-    throw invalid(owner, owner, 'an object', given)
+    throw invalid({ owner, name: owner }, 'an object', given)
   }
   const source = (given ?? {}) as Record<string, unknown>
   for (const name of Object.keys(source)) {
@@ -36,18 +36,18 @@ export function resolveOptions<const T extends OptionTable>(
   for (const [name, option] of Object.entries(table)) {
     const value = source[name]
     if (value === undefined) {
-      if (!('default' in option)) throw invalid(owner, name, 'given: it is required', value)
+      if (!('default' in option)) throw invalid({ owner, name }, 'given: it is required', value)
       resolved[name] = option.default
     } else {
       resolved[name] = option.check(value, (expected) => {
-        throw invalid(owner, name, expected, value)
+        throw invalid({ owner, name }, expected, value)
       })
     }
   }
   return Object.freeze(resolved) as Resolved<T>
 }
 
-const invalid = (owner: string, name: string, expected: string, value: unknown) =>
+const invalid = ({ owner, name }: { owner: string; name: string }, expected: string, value: unknown) =>
   new OttlaError('INVALID_OPTION', `${owner}: option ${name} must be ${expected}, not ${show(name, value)}`, {
     path: owner === name ? name : `${owner}.${name}`,
   })
