@@ -135,7 +135,7 @@ const table = [
   [122, 'SHARE_SESSION_NOT_FOUND', true, 'The share session was not found.'],
   [123, 'INVALID_SHARE_SESSION_EPOCH', true, 'The share session epoch is invalid.'],
   [124, 'FENCED_STATE_EPOCH', false, 'The share coordinator rejected the request'],
-  [125, 'INVALID_VOTER_KEY', false, 'The voter key doesn't match the receiving replica's key.'],
+  [125, 'INVALID_VOTER_KEY', false, "The voter key doesn't match the receiving replica's key."],
   [126, 'DUPLICATE_VOTER', false, 'The voter is already part of the set of voters.'],
   [127, 'VOTER_NOT_FOUND', false, 'The voter is not part of the set of voters.'],
   [128, 'INVALID_REGULAR_EXPRESSION', false, 'The regular expression is not valid.'],
