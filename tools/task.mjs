@@ -24,7 +24,7 @@ const tasks = {
   'test:chaos': suite('.chaos.ts'),
   'test:fuzz': [['test/fuzz/main.ts']],
   'test:package': [['tools/check-package.mjs']],
-  examples: [['tools/run-examples.ts']],
+  examples: [['tools/build.mjs'], ['tools/run-examples.ts']],
 }
 
 /** Installs once, and again whenever the lock file is newer than what stands in node_modules. */
