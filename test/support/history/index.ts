@@ -1,0 +1,5 @@
+export { checkHistory, type Figures, type Rules, tellFindings, type Verdict } from './check.ts'
+export { digestOf, idOf, toRanges, valueFor } from './digest.ts'
+export type { HistoryEvent, HistoryFact } from './events.ts'
+export { HistoryWriter, machineTime, readHistory } from './files.ts'
+export type { CheckName, Finding } from './findings.ts'
