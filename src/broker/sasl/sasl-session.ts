@@ -1,0 +1,131 @@
+/**
+ * Who is at the other end of a connection, and what may be asked before that is known.
+ *
+ *     unknown ── SaslHandshake ──▶ exchange ── tokens ──▶ known ── SaslHandshake ──▶ exchange again (KIP-368)
+ *                                      │                    │
+ *                                      └──▶ failed: closed   └── session over: any other request closes
+ *
+ * Before authentication only ApiVersions, SaslHandshake and, in its turn, SaslAuthenticate are taken; anything
+ * else closes the connection without an answer, as in Kafka.
+ */
+import { errorCode } from '../../protocol/error-codes.ts'
+import type { Clock } from '../../util/clock.ts'
+import type { Exchange } from './exchange.ts'
+import type { SaslServer } from './sasl-server.ts'
+
+const SASL_HANDSHAKE = 17
+const API_VERSIONS = 18
+const SASL_AUTHENTICATE = 36
+
+export interface Authenticated {
+  readonly errorCode: number
+  readonly errorMessage: string | null
+  readonly authBytes: Buffer
+  readonly sessionLifetimeMs: number
+}
+
+const NO_BYTES = Buffer.alloc(0)
+/** What Kafka says to a SaslAuthenticate that comes too early or too late. */
+const OUT_OF_TURN = 'SaslAuthenticate request received after successful authentication'
+
+export class SaslSession {
+  readonly #server: SaslServer
+  readonly #clock: Clock
+  readonly #maxReauthMs: number
+  #exchange: Exchange | undefined
+  #mechanism: string | undefined
+  #principal: string | undefined
+  #endsAt = Number.POSITIVE_INFINITY
+  #isRaw = false
+  #hasFailed = false
+
+  constructor(server: SaslServer, clock: Clock, maxReauthMs: number) {
+    this.#server = server
+    this.#clock = clock
+    this.#maxReauthMs = maxReauthMs
+  }
+
+  /** The user, once known. */
+  get principal(): string | undefined {
+    return this.#principal
+  }
+
+  /** After SaslHandshake version 0: the next frames are bare tokens, `size | token`, and so are the answers. */
+  get isRaw(): boolean {
+    return this.#isRaw
+  }
+
+  /** The connection is to be closed once what has been answered is written. */
+  get hasFailed(): boolean {
+    return this.#hasFailed
+  }
+
+  /** Whether a request may be handled, or the connection is closed without an answer. */
+  admit(apiKey: number): 'handle' | 'close' {
+    if (this.#hasFailed) return 'close'
+    if (apiKey === SASL_HANDSHAKE || apiKey === API_VERSIONS || apiKey === SASL_AUTHENTICATE) return 'handle'
+    if (this.#principal === undefined || this.#exchange !== undefined) return 'close'
+    return this.#clock.monotonic() < this.#endsAt ? 'handle' : 'close'
+  }
+
+  handshake(mechanism: string, version: number): { errorCode: number; mechanisms: readonly string[] } {
+    const { mechanisms } = this.#server
+    // An exchange under way cannot begin again; a known user may, when sessions have an end.
+    if (this.#exchange !== undefined || (this.#principal !== undefined && this.#maxReauthMs === 0)) {
+      return { errorCode: errorCode.ILLEGAL_SASL_STATE, mechanisms: [] }
+    }
+    const exchange = this.#server.exchange(mechanism)
+    // Nobody changes the mechanism when authenticating again.
+    const changes = this.#mechanism !== undefined && this.#mechanism !== mechanism
+    if (exchange === undefined || changes) {
+      this.#hasFailed = true
+      return { errorCode: errorCode.UNSUPPORTED_SASL_MECHANISM, mechanisms }
+    }
+    this.#exchange = exchange
+    this.#mechanism = mechanism
+    this.#isRaw = version === 0
+    return { errorCode: errorCode.NONE, mechanisms }
+  }
+
+  authenticate(token: Buffer): Authenticated {
+    if (this.#exchange === undefined) return refused(errorCode.ILLEGAL_SASL_STATE, OUT_OF_TURN)
+    const former = this.#principal
+    const step = this.#exchange.step(token)
+    if (step.kind === 'failed') return this.#fail(step.message)
+    if (step.kind === 'challenge') {
+      return { errorCode: errorCode.NONE, errorMessage: null, authBytes: step.token, sessionLifetimeMs: 0 }
+    }
+    if (former !== undefined && former !== step.principal) {
+      return this.#fail('Cannot change principals during re-authentication')
+    }
+    this.#exchange = undefined
+    this.#isRaw = false
+    this.#principal = step.principal
+    if (this.#maxReauthMs > 0) this.#endsAt = this.#clock.monotonic() + this.#maxReauthMs
+    return {
+      errorCode: errorCode.NONE,
+      errorMessage: null,
+      authBytes: step.token,
+      sessionLifetimeMs: this.#maxReauthMs,
+    }
+  }
+
+  /** A bare token; its answer, or undefined when the connection is to be closed: there is no room for an error. */
+  raw(token: Buffer): Buffer | undefined {
+    const { errorCode: error, authBytes } = this.authenticate(token)
+    return error === errorCode.NONE ? authBytes : undefined
+  }
+
+  #fail(message: string): Authenticated {
+    this.#hasFailed = true
+    this.#exchange = undefined
+    return refused(errorCode.SASL_AUTHENTICATION_FAILED, message)
+  }
+}
+
+const refused = (error: number, errorMessage: string): Authenticated => ({
+  errorCode: error,
+  errorMessage,
+  authBytes: NO_BYTES,
+  sessionLifetimeMs: 0,
+})
