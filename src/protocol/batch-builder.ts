@@ -1,0 +1,305 @@
+/**
+ * Builds a record batch: each record is encoded once, when it arrives, behind 61 bytes left free for the header.
+ *
+ *     | 61 free | record | record | … | room |
+ *     0                               sizeBytes  capacityBytes
+ *
+ * Invariants: `sizeBytes` is exactly what an uncompressed `seal` gives; nothing is allocated per record; the
+ * sealed batch is a view of the builder's buffer unless it was compressed, so that buffer belongs to the batch
+ * until `release`.
+ */
+import { OttlaError } from '../errors.ts'
+import { assert } from '../util/assert.ts'
+import {
+  at,
+  attribute,
+  BATCH_OVERHEAD,
+  type Compression,
+  compressions,
+  type HeaderList,
+  LOG_OVERHEAD,
+  MAGIC,
+  type TimestampType,
+  writeInt64,
+} from './batch-layout.ts'
+import { compress } from './compression.ts'
+
+/** What a key, a value or a header's value may be. */
+export type Payload = string | Uint8Array | null
+
+export interface BatchBuilderOptions {
+  /** Bytes of the first buffer; it doubles from there. Default 1024. */
+  readonly capacity?: number
+  /** Where buffers come from. It may give a larger one than asked for. */
+  readonly allocate?: (bytes: number) => Buffer
+  /** Where a buffer goes that is no longer needed. */
+  readonly release?: (buffer: Buffer) => void
+}
+
+export interface SealOptions {
+  /** Default `none`. Kept only when it makes the batch smaller. */
+  readonly compression?: Compression
+  /** For gzip and zstd. Default the codec's own. */
+  readonly level?: number
+  /** Default `create`. */
+  readonly timestampType?: TimestampType
+}
+
+/** Far above what any broker takes (its own bound is an int32), and where one-shift zig-zag still holds. */
+const MAX_BATCH_BYTES = 0x3fff_ffff
+/** Length, attributes, timestamp delta, offset delta, key length, value length, header count at their longest. */
+const MAX_RECORD_OVERHEAD = 5 + 1 + 10 + 5 + 5 + 5 + 5
+/** Strings up to here are measured and written by a loop, longer ones by the runtime. */
+const SHORT_TEXT = 10
+const SHORT_BYTES = 8
+
+const EMPTY = Buffer.alloc(0)
+
+export class BatchBuilder {
+  #buffer: Buffer = EMPTY
+  #offset = BATCH_OVERHEAD
+  #count = 0
+  #baseTimestamp = -1
+  #maxTimestamp = -1
+  readonly #capacity: number
+  readonly #allocate: (bytes: number) => Buffer
+  readonly #release: ((buffer: Buffer) => void) | undefined
+
+  constructor(options: BatchBuilderOptions = {}) {
+    this.#capacity = options.capacity ?? 1024
+    this.#allocate = options.allocate ?? Buffer.allocUnsafeSlow
+    this.#release = options.release
+  }
+
+  /** Records so far. */
+  get count(): number {
+    return this.#count
+  }
+
+  /** Bytes of the batch so far, its header included. */
+  get sizeBytes(): number {
+    return this.#offset
+  }
+
+  /** Bytes held; 0 before the first record. */
+  get capacityBytes(): number {
+    return this.#buffer.length
+  }
+
+  /** Of the first record; -1 while there is none. */
+  get baseTimestamp(): number {
+    return this.#baseTimestamp
+  }
+
+  /** The latest of all records; -1 while there is none. */
+  get maxTimestamp(): number {
+    return this.#maxTimestamp
+  }
+
+  /** An upper bound of what `append` adds, from lengths alone: no string is measured. */
+  static maxSizeOf(key: Payload, value: Payload, headers: HeaderList): number {
+    let size = MAX_RECORD_OVERHEAD + maxLengthOf(key) + maxLengthOf(value)
+    for (const [name, content] of headers) size += 10 + name.length * 3 + maxLengthOf(content)
+    return size
+  }
+
+  /**
+   * Copies one record in and returns the bytes that it takes. The timestamp may be before or after the first
+   * record's. RECORD_TOO_LARGE at 1 GiB; the builder is then unchanged.
+   */
+  append(key: Payload, value: Payload, headers: HeaderList, timestamp: number): number {
+    const delta = this.#count === 0 ? 0 : timestamp - this.#baseTimestamp
+    if (!Number.isSafeInteger(timestamp) || !Number.isSafeInteger(delta)) throw badTimestamp(timestamp)
+    const keyLength = key === null ? -1 : typeof key === 'string' ? textLength(key) : key.length
+    const valueLength = value === null ? -1 : typeof value === 'string' ? textLength(value) : value.length
+    const body =
+      1 +
+      varlongSize(delta) +
+      varintSize(this.#count) +
+      varintSize(keyLength) +
+      varintSize(valueLength) +
+      Math.max(keyLength, 0) +
+      Math.max(valueLength, 0) +
+      (headers.length === 0 ? 1 : headersSize(headers))
+    const start = this.#offset
+    const end = start + varintSize(body) + body
+    if (end > this.#buffer.length) this.#grow(end)
+    const buffer = this.#buffer
+    let offset = writeVarint(buffer, start, body)
+    buffer[offset++] = 0
+    offset = writeVarlong(buffer, offset, delta)
+    offset = writeVarint(buffer, offset, this.#count)
+    offset = writePayload(buffer, offset, key, keyLength)
+    offset = writePayload(buffer, offset, value, valueLength)
+    if (headers.length === 0) buffer[offset++] = 0
+    else offset = writeHeaders(buffer, offset, headers)
+    assert(offset === end, 'a record took other bytes than were counted for it')
+    if (this.#count === 0) this.#baseTimestamp = this.#maxTimestamp = timestamp
+    else if (timestamp > this.#maxTimestamp) this.#maxTimestamp = timestamp
+    this.#count++
+    this.#offset = end
+    return end - start
+  }
+
+  /**
+   * The batch as Kafka stores it: the header is complete but for the producer's fields (-1) and the crc, which
+   * `stampBatch` writes. Uncompressed it is a view of the builder's buffer.
+   */
+  seal(options: SealOptions = {}): Buffer {
+    assert(this.#count > 0, 'an empty batch was sealed')
+    const packed = this.#compressed(options)
+    const codec = packed === undefined ? 0 : compressions.indexOf(options.compression ?? 'none')
+    const batch = packed ?? this.#buffer.subarray(0, this.#offset)
+    writeInt64(batch, 0, at.baseOffset)
+    batch.writeInt32BE(batch.length - LOG_OVERHEAD, at.batchLength)
+    batch.writeInt32BE(-1, at.leaderEpoch)
+    batch[at.magic] = MAGIC
+    batch.writeUInt32BE(0, at.crc)
+    const timestampType = options.timestampType === 'append' ? attribute.logAppendTime : 0
+    batch.writeInt16BE(codec | timestampType, at.attributes)
+    batch.writeInt32BE(this.#count - 1, at.lastOffsetDelta)
+    writeInt64(batch, this.#baseTimestamp, at.baseTimestamp)
+    writeInt64(batch, this.#maxTimestamp, at.maxTimestamp)
+    batch.fill(0xff, at.producerId, at.count)
+    batch.writeInt32BE(this.#count, at.count)
+    return batch
+  }
+
+  /** Gives the buffer back; what an uncompressed `seal` returned is then void. The builder may be used anew. */
+  release(): void {
+    const held = this.#buffer
+    this.#buffer = EMPTY
+    this.#offset = BATCH_OVERHEAD
+    this.#count = 0
+    this.#baseTimestamp = this.#maxTimestamp = -1
+    if (held !== EMPTY) this.#release?.(held)
+  }
+
+  #compressed({ compression = 'none', level }: SealOptions): Buffer | undefined {
+    if (compression === 'none') return undefined
+    const plain = this.#buffer.subarray(BATCH_OVERHEAD, this.#offset)
+    const packed = compress(compression, plain, level)
+    if (packed.length >= plain.length) return undefined
+    const batch = Buffer.allocUnsafe(BATCH_OVERHEAD + packed.length)
+    batch.set(packed, BATCH_OVERHEAD)
+    return batch
+  }
+
+  #grow(needed: number): void {
+    if (needed > MAX_BATCH_BYTES) {
+      throw new OttlaError('RECORD_TOO_LARGE', `a batch of ${needed} bytes is larger than ${MAX_BATCH_BYTES}`)
+    }
+    const old = this.#buffer
+    const wanted = old === EMPTY ? this.#capacity : old.length * 2
+    const grown = this.#allocate(Math.max(needed, Math.min(wanted, MAX_BATCH_BYTES)))
+    this.#buffer = grown
+    if (old === EMPTY) return
+    old.copy(grown, BATCH_OVERHEAD, BATCH_OVERHEAD, this.#offset)
+    this.#release?.(old)
+  }
+}
+
+const badTimestamp = (timestamp: number) =>
+  new OttlaError(
+    'INVALID_ARGUMENT',
+    `the timestamp ${timestamp} is no safe integer, or too far from the first`,
+  )
+
+/** In UTF-8 a UTF-16 unit takes three bytes at most. */
+const maxLengthOf = (payload: Payload): number =>
+  payload === null ? 0 : typeof payload === 'string' ? payload.length * 3 : payload.length
+
+/** The length in UTF-8; a lone surrogate counts as the replacement character that is written for it. */
+function textLength(text: string): number {
+  const units = text.length
+  if (units > SHORT_TEXT) return Buffer.byteLength(text)
+  for (let index = 0; index < units; index++) {
+    if (text.charCodeAt(index) >= 0x80) return Buffer.byteLength(text)
+  }
+  return units
+}
+
+function headersSize(headers: HeaderList): number {
+  let size = varintSize(headers.length)
+  for (const [name, content] of headers) {
+    const nameLength = textLength(name)
+    size += varintSize(nameLength) + nameLength
+    const length = content === null ? -1 : typeof content === 'string' ? textLength(content) : content.length
+    size += varintSize(length) + Math.max(length, 0)
+  }
+  return size
+}
+
+function writeHeaders(buffer: Buffer, start: number, headers: HeaderList): number {
+  let offset = writeVarint(buffer, start, headers.length)
+  for (const [name, content] of headers) {
+    offset = writePayload(buffer, offset, name, textLength(name))
+    const length = content === null ? -1 : typeof content === 'string' ? textLength(content) : content.length
+    offset = writePayload(buffer, offset, content, length)
+  }
+  return offset
+}
+
+/** A length and the bytes; -1 and none for null. */
+function writePayload(buffer: Buffer, start: number, payload: Payload, length: number): number {
+  const offset = writeVarint(buffer, start, length)
+  if (payload === null || length === 0) return offset
+  if (typeof payload !== 'string') {
+    if (length > SHORT_BYTES) buffer.set(payload, offset)
+    else for (let index = 0; index < length; index++) buffer[offset + index] = payload[index] as number
+  } else if (length !== payload.length) {
+    buffer.write(payload, offset, length, 'utf8')
+  } else if (length > SHORT_TEXT) {
+    // As many bytes as units: all of it is ASCII, which Latin-1 writes without looking.
+    buffer.write(payload, offset, length, 'latin1')
+  } else {
+    for (let index = 0; index < length; index++) buffer[offset + index] = payload.charCodeAt(index)
+  }
+  return offset + length
+}
+
+/** Bytes of a zig-zag varint; the value is below 2^30 in magnitude (MAX_BATCH_BYTES). */
+function varintSize(value: number): number {
+  const zigzag = (value << 1) ^ (value >> 31)
+  return zigzag < 0x80 ? 1 : zigzag < 0x4000 ? 2 : zigzag < 0x20_0000 ? 3 : zigzag < 0x1000_0000 ? 4 : 5
+}
+
+function writeVarint(buffer: Buffer, start: number, value: number): number {
+  let offset = start
+  let zigzag = (value << 1) ^ (value >> 31)
+  while (zigzag >= 0x80) {
+    buffer[offset++] = (zigzag & 0x7f) | 0x80
+    zigzag >>>= 7
+  }
+  buffer[offset++] = zigzag
+  return offset
+}
+
+const isSmall = (value: number) => value < 0x2000_0000 && value >= -0x2000_0000
+
+function varlongSize(value: number): number {
+  if (isSmall(value)) return varintSize(value)
+  let size = 1
+  for (let rest = Math.floor(magnitude(value) / 64); rest > 0; rest = Math.floor(rest / 128)) size++
+  return size
+}
+
+/**
+ * A zig-zag varint of a safe integer. The zig-zag number itself may take 54 bits, which a double cannot hold, so
+ * its lowest bit (the sign) is kept apart from the rest.
+ */
+function writeVarlong(buffer: Buffer, start: number, value: number): number {
+  if (isSmall(value)) return writeVarint(buffer, start, value)
+  const bits = magnitude(value)
+  let rest = Math.floor(bits / 64)
+  let offset = start
+  buffer[offset++] = ((bits % 64) << 1) | (value < 0 ? 1 : 0) | (rest > 0 ? 0x80 : 0)
+  while (rest > 0) {
+    const next = Math.floor(rest / 128)
+    buffer[offset++] = (rest % 128) | (next > 0 ? 0x80 : 0)
+    rest = next
+  }
+  return offset
+}
+
+const magnitude = (value: number) => (value < 0 ? -(value + 1) : value)
