@@ -1,0 +1,66 @@
+/**
+ * Which node coordinates a group or a transactional id (FindCoordinator, API key 10); cached until told otherwise.
+ */
+import { BrokerError } from '../protocol/error-codes.ts'
+import { findCoordinator } from '../protocol/messages/index.ts'
+import type { Connection } from './connection.ts'
+import type { Broker } from './metadata-cache.ts'
+
+export type CoordinatorKind = 'group' | 'transaction'
+
+const keyTypes = { group: 0, transaction: 1 } as const
+/** From this version on several keys may be asked for at once (KIP-699). */
+const BATCHED = 4
+
+export class Coordinators {
+  readonly #nodes = new Map<string, number>()
+  readonly #lookups = new Map<string, Promise<number>>()
+  readonly #connection: () => Promise<Connection>
+  readonly #onBroker: (broker: Broker) => void
+
+  constructor(connection: () => Promise<Connection>, onBroker: (broker: Broker) => void) {
+    this.#connection = connection
+    this.#onBroker = onBroker
+  }
+
+  known(kind: CoordinatorKind, key: string): number | undefined {
+    return this.#nodes.get(`${kind}:${key}`)
+  }
+
+  forget(kind: CoordinatorKind, key: string): void {
+    this.#nodes.delete(`${kind}:${key}`)
+  }
+
+  /** One lookup; concurrent ones for the same key are one. */
+  find(kind: CoordinatorKind, key: string): Promise<number> {
+    const name = `${kind}:${key}`
+    let lookup = this.#lookups.get(name)
+    if (lookup === undefined) {
+      lookup = this.#ask(kind, key).finally(() => this.#lookups.delete(name))
+      this.#lookups.set(name, lookup)
+    }
+    return lookup
+  }
+
+  async #ask(kind: CoordinatorKind, key: string): Promise<number> {
+    const connection = await this.#connection()
+    const version = connection.versionOf(findCoordinator)
+    const keyType = keyTypes[kind]
+    const response = await connection.request(
+      findCoordinator,
+      version >= BATCHED ? { keyType, coordinatorKeys: [key] } : { keyType, key },
+      { version },
+    )
+    const found = version >= BATCHED ? response.coordinators[0] : response
+    const code = found?.errorCode ?? -1
+    if (found === undefined || code !== 0) {
+      const fields = kind === 'group' ? { groupId: key } : {}
+      const brokerMessage = found?.errorMessage ?? null
+      throw new BrokerError(code, `coordinator of ${kind} ${key}`, { ...fields, brokerMessage })
+    }
+    const { nodeId, host, port } = found
+    this.#nodes.set(`${kind}:${key}`, nodeId)
+    this.#onBroker({ nodeId, host, port, rack: null })
+    return nodeId
+  }
+}
