@@ -12,7 +12,7 @@ import { OttlaError } from '../errors.ts'
 import { errorCode } from '../protocol/error-codes.ts'
 import { decodeResponse, encodeRequest } from '../protocol/frame.ts'
 import { Reader } from '../protocol/reader.ts'
-import type { Api } from '../protocol/schema.ts'
+import type { Api, RequestOf } from '../protocol/schema.ts'
 import type { Clock, Timer } from '../util/clock.ts'
 import type { Logger } from '../util/logger.ts'
 import { FrameReader } from './frame-reader.ts'
@@ -33,7 +33,7 @@ export interface ChannelSettings {
 export interface Call {
   readonly api: Api
   readonly version: number
-  readonly body: object
+  readonly body: RequestOf<Api>
   readonly timeoutMs: number
   readonly expectResponse: boolean
   /** Goes out even while the channel is held. */
