@@ -1,0 +1,67 @@
+/**
+ * How a command fails: one paragraph for a person, one JSON object for a machine, and an exit code. Never a stack
+ * trace: what the user can do about it is in the message, and a bug in Ottla is named as one.
+ */
+import { CommanderError } from 'commander'
+import { OttlaError } from '../errors.ts'
+
+export const exitCode = {
+  ok: 0,
+  /** The work failed, wholly or in part: a broker refused, a record was not delivered, a topic does not exist. */
+  failed: 1,
+  /** The command line, an environment variable or a file named there is wrong. */
+  usage: 2,
+  /** Ended by SIGINT, as shells count it. */
+  interrupted: 130,
+} as const
+
+/** Something that the user wrote is wrong. */
+export class UsageError extends Error {}
+
+/** What to tell, and how to end. */
+export interface Failure {
+  readonly code: string
+  readonly message: string
+  readonly exit: number
+}
+
+export function failureOf(error: unknown): Failure {
+  if (error instanceof UsageError) return { code: 'USAGE', message: error.message, exit: exitCode.usage }
+  if (error instanceof CommanderError) {
+    return { code: 'USAGE', message: usageMessage(error), exit: exitCode.usage }
+  }
+  if (error instanceof OttlaError) {
+    const exit = error.code === 'INVALID_OPTION' ? exitCode.usage : exitCode.failed
+    return { code: error.code, message: paragraph(error), exit }
+  }
+  if (error instanceof Error) {
+    const code = 'code' in error && typeof error.code === 'string' ? error.code : 'ERROR'
+    return { code, message: paragraph(error), exit: exitCode.failed }
+  }
+  return { code: 'ERROR', message: String(error), exit: exitCode.failed }
+}
+
+function usageMessage(error: CommanderError): string {
+  const message = error.message.replace(/^error: /, '')
+  return message.includes("'--password'")
+    ? `${message}\nA password in the command line is shown to everyone on the machine: set KAFKA_PASSWORD, or name a file with --password-file.`
+    : message
+}
+
+/** The message with the causes that it does not say already. */
+function paragraph(error: Error): string {
+  const parts = [error.message]
+  let cause = error.cause
+  for (let depth = 0; depth < 4 && cause instanceof Error; depth++) {
+    const { message } = cause
+    if (message !== '' && !parts.some((part) => part.includes(message))) parts.push(message)
+    cause = cause instanceof AggregateError ? cause.errors[0] : cause.cause
+  }
+  return parts.join(': ').replaceAll(/\s*\n\s*/g, ' ')
+}
+
+/** Writes the failure to stderr. */
+export function tellFailure(failure: Failure, json: boolean): void {
+  const { code, message } = failure
+  process.stderr.write(json ? `${JSON.stringify({ error: { code, message } })}\n` : `ottla: ${message}\n`)
+}
