@@ -26,6 +26,8 @@ export interface SaslServerOptions {
   readonly iterations?: number
 }
 
+export type { SaslSession }
+
 export class SaslServer {
   readonly mechanisms: readonly string[]
   readonly #users: ReadonlyMap<string, string>

@@ -1,0 +1,105 @@
+/** OffsetFetch (9): what a group has committed. Several groups from version 8, by topic id from version 10. */
+import { errorCode } from '../../protocol/error-codes.ts'
+import { offsetFetch } from '../../protocol/messages/offset-fetch.ts'
+import type { ReceivedRequestOf } from '../../protocol/schema.ts'
+import type { CommittedOffset, GroupOffsets } from '../groups/group-offsets.ts'
+import type { Handler, RequestContext } from '../handler.ts'
+
+type Request = ReceivedRequestOf<typeof offsetFetch>
+type Group = Request['groups'][number]
+
+const GROUP_ERROR = 2
+const BATCHED = 8
+const BY_TOPIC_ID = 10
+
+export const offsetFetchHandler: Handler<typeof offsetFetch> = {
+  api: offsetFetch,
+  versions: [1, 10],
+  handle(request, context) {
+    if (context.version < BATCHED) return fetchOne(request, context)
+    return { groups: request.groups.map((group) => fetchGroup(group, context)) }
+  },
+  refuse(request, code, { version }) {
+    if (version < BATCHED) return refuseOne(request, code, version)
+    return { groups: request.groups.map(({ groupId }) => refuseGroup(groupId, code)) }
+  },
+}
+
+/** Up to version 7: one group; in version 1 its error has no place but in each partition. */
+function fetchOne({ groupId, topics }: Request, context: RequestContext) {
+  const { version, cluster, node } = context
+  const refusal = cluster.groups.refusal(groupId, node.id)
+  const offsets = cluster.groups.offsets(groupId)
+  if (refusal !== errorCode.NONE) return refuseOne({ topics }, refusal, version)
+  return {
+    topics: (topics ?? everything(offsets)).map(({ name, partitionIndexes }) => ({
+      name,
+      partitions: partitionIndexes.map((partition) =>
+        partitionAnswer(partition, offsets?.get(name, partition)),
+      ),
+    })),
+  }
+}
+
+function refuseOne({ topics }: Pick<Request, 'topics'>, code: number, version: number) {
+  if (version >= GROUP_ERROR) return { topics: [], errorCode: code }
+  return {
+    topics: (topics ?? []).map(({ name, partitionIndexes }) => ({
+      name,
+      partitions: partitionIndexes.map((partition) => partitionAnswer(partition, undefined, code)),
+    })),
+  }
+}
+
+const refuseGroup = (groupId: string, code: number) => ({ groupId, topics: [], errorCode: code })
+
+function fetchGroup({ groupId, topics }: Group, { version, cluster, node }: RequestContext) {
+  const refusal = cluster.groups.refusal(groupId, node.id)
+  if (refusal !== errorCode.NONE) return refuseGroup(groupId, refusal)
+  const offsets = cluster.groups.offsets(groupId)
+  if (version < BY_TOPIC_ID) {
+    const asked = topics ?? everything(offsets)
+    const answered = asked.map(({ name, partitionIndexes }) => ({
+      name,
+      partitions: partitionIndexes.map((partition) =>
+        partitionAnswer(partition, offsets?.get(name, partition)),
+      ),
+    }))
+    return { groupId, topics: answered, errorCode: errorCode.NONE }
+  }
+  const asked =
+    topics ??
+    everything(offsets).flatMap(({ name, partitionIndexes }) => {
+      const topicId = cluster.topic(name)?.id
+      return topicId === undefined ? [] : [{ topicId, partitionIndexes }]
+    })
+  const answered = asked.map(({ topicId, partitionIndexes }) => {
+    const name = cluster.topicById(topicId)?.name
+    const error = name === undefined ? errorCode.UNKNOWN_TOPIC_ID : errorCode.NONE
+    return {
+      topicId,
+      partitions: partitionIndexes.map((partition) =>
+        partitionAnswer(partition, name === undefined ? undefined : offsets?.get(name, partition), error),
+      ),
+    }
+  })
+  return { groupId, topics: answered, errorCode: errorCode.NONE }
+}
+
+const everything = (offsets: GroupOffsets | undefined) =>
+  (offsets?.topics ?? []).map((name) => ({
+    name,
+    partitionIndexes: (offsets as GroupOffsets).of(name).map(([partition]) => partition),
+  }))
+
+const partitionAnswer = (
+  partitionIndex: number,
+  committed: CommittedOffset | undefined,
+  error: number = errorCode.NONE,
+) => ({
+  partitionIndex,
+  committedOffset: committed?.offset ?? -1,
+  committedLeaderEpoch: committed?.leaderEpoch ?? -1,
+  metadata: committed?.metadata ?? '',
+  errorCode: error,
+})

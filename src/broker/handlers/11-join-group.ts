@@ -1,0 +1,45 @@
+/** JoinGroup (11). Answered when the rebalance completes. */
+import { errorCode } from '../../protocol/error-codes.ts'
+import { joinGroup } from '../../protocol/messages/join-group.ts'
+import { type JoinAnswer, joinRefused } from '../groups/answers.ts'
+import { copyOf } from '../groups/copy.ts'
+import type { Handler } from '../handler.ts'
+
+/** The first version in which a new dynamic member gets its id before it joins (KIP-394). */
+const REQUIRES_MEMBER_ID = 4
+/** The first version that knows `skipAssignment` (KIP-814). */
+const SKIPS_ASSIGNMENT = 9
+/** The first version in which the protocol's name may be null. */
+const NULLABLE_PROTOCOL = 7
+
+export const joinGroupHandler: Handler<typeof joinGroup> = {
+  api: joinGroup,
+  versions: [0, 9],
+  async handle(request, { version, clientId, node, cluster, session }) {
+    const { groupId, memberId, sessionTimeoutMs } = request
+    const answer = async () => {
+      if (groupId === '') return joinRefused(errorCode.INVALID_GROUP_ID, memberId)
+      const refusal = cluster.groups.refusal(groupId, node.id)
+      if (refusal !== errorCode.NONE) return joinRefused(refusal, memberId)
+      return cluster.groups.join(groupId, {
+        memberId,
+        groupInstanceId: request.groupInstanceId,
+        clientId: clientId ?? '',
+        clientHost: `/${session.remoteAddress}`,
+        sessionTimeoutMs,
+        // Version 0 has no time of its own for rebalances.
+        rebalanceTimeoutMs: version === 0 ? sessionTimeoutMs : request.rebalanceTimeoutMs,
+        protocolType: request.protocolType,
+        protocols: request.protocols.map(({ name, metadata }) => ({ name, metadata: copyOf(metadata) })),
+        requiresMemberId: version >= REQUIRES_MEMBER_ID,
+        canSkipAssignment: version >= SKIPS_ASSIGNMENT,
+      })
+    }
+    const answered = await answer()
+    return forVersion(version, answered)
+  },
+  refuse: ({ memberId }, code, { version }) => forVersion(version, joinRefused(code, memberId)),
+}
+
+const forVersion = (version: number, answer: JoinAnswer) =>
+  version < NULLABLE_PROTOCOL ? { ...answer, protocolName: answer.protocolName ?? '' } : answer

@@ -1,0 +1,29 @@
+/** LeaveGroup (13). From version 3 for several members at once, each with its own answer. */
+import { errorCode } from '../../protocol/error-codes.ts'
+import { leaveGroup } from '../../protocol/messages/leave-group.ts'
+import type { Handler } from '../handler.ts'
+
+const BATCHED = 3
+
+export const leaveGroupHandler: Handler<typeof leaveGroup> = {
+  api: leaveGroup,
+  versions: [0, 5],
+  handle({ groupId, memberId, members }, { version, node, cluster }) {
+    if (groupId === '') return { errorCode: errorCode.INVALID_GROUP_ID }
+    const refusal = cluster.groups.refusal(groupId, node.id)
+    if (refusal !== errorCode.NONE) return { errorCode: refusal }
+    const leaving = version < BATCHED ? [{ memberId, groupInstanceId: null }] : members
+    const errors = cluster.groups.leave(groupId, leaving)
+    if (version < BATCHED) return { errorCode: errors?.[0] ?? errorCode.UNKNOWN_MEMBER_ID }
+    if (errors === undefined) return { errorCode: errorCode.UNKNOWN_MEMBER_ID }
+    return {
+      errorCode: errorCode.NONE,
+      members: leaving.map((one, index) => ({
+        memberId: one.memberId,
+        groupInstanceId: one.groupInstanceId,
+        errorCode: errors[index] as number,
+      })),
+    }
+  },
+  refuse: (_request, code) => ({ errorCode: code }),
+}

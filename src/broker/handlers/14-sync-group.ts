@@ -1,0 +1,35 @@
+/** SyncGroup (14). Followers are answered when the leader has handed in the assignments. */
+import { errorCode } from '../../protocol/error-codes.ts'
+import { syncGroup } from '../../protocol/messages/sync-group.ts'
+import { syncRefused } from '../groups/answers.ts'
+import { copyOf } from '../groups/copy.ts'
+import type { Handler } from '../handler.ts'
+
+/** From here on type and name of the protocol must be said (KIP-559). */
+const NAMES_PROTOCOL = 5
+
+export const syncGroupHandler: Handler<typeof syncGroup> = {
+  api: syncGroup,
+  versions: [0, 5],
+  handle(request, { version, node, cluster }) {
+    const { groupId, memberId, groupInstanceId, generationId, protocolType, protocolName } = request
+    if (version >= NAMES_PROTOCOL && (protocolType === null || protocolName === null)) {
+      return syncRefused(errorCode.INCONSISTENT_GROUP_PROTOCOL)
+    }
+    if (groupId === '') return syncRefused(errorCode.INVALID_GROUP_ID)
+    const refusal = cluster.groups.refusal(groupId, node.id)
+    if (refusal !== errorCode.NONE) return syncRefused(refusal)
+    return cluster.groups.sync(groupId, {
+      memberId,
+      groupInstanceId,
+      generationId,
+      protocolType,
+      protocolName,
+      assignments: request.assignments.map((given) => ({
+        memberId: given.memberId,
+        assignment: copyOf(given.assignment),
+      })),
+    })
+  },
+  refuse: (_request, code) => syncRefused(code),
+}

@@ -1,0 +1,43 @@
+/** DescribeGroups (15). A group that does not exist is Dead, and from version 6 an error. */
+import { errorCode } from '../../protocol/error-codes.ts'
+import { describeGroups } from '../../protocol/messages/describe-groups.ts'
+import type { Handler } from '../handler.ts'
+
+const SAYS_NOT_FOUND = 6
+/** Groups have READ, DELETE and DESCRIBE (and, since Kafka 4.0, their configs): bits of Kafka's AclOperation. */
+const AUTHORIZED_OPERATIONS = (1 << 3) | (1 << 6) | (1 << 8) | (1 << 10) | (1 << 11)
+const NOT_ASKED = -0x8000_0000
+
+export const describeGroupsHandler: Handler<typeof describeGroups> = {
+  api: describeGroups,
+  versions: [0, 6],
+  handle({ groups, includeAuthorizedOperations }, { version, node, cluster }) {
+    const authorizedOperations = includeAuthorizedOperations ? AUTHORIZED_OPERATIONS : NOT_ASKED
+    const described = groups.map((groupId) => {
+      const refusal = cluster.groups.refusal(groupId, node.id)
+      if (refusal !== errorCode.NONE) return failed(groupId, refusal, null)
+      const description = cluster.groups.describe(groupId)
+      if (description !== undefined) {
+        return { ...description, groupId, errorCode: errorCode.NONE, authorizedOperations }
+      }
+      const error = version >= SAYS_NOT_FOUND ? errorCode.GROUP_ID_NOT_FOUND : errorCode.NONE
+      return {
+        ...failed(groupId, error, `Group ${groupId} not found.`),
+        authorizedOperations,
+        groupState: 'Dead',
+      }
+    })
+    return { groups: described }
+  },
+  refuse: ({ groups }, code) => ({ groups: groups.map((groupId) => failed(groupId, code, null)) }),
+}
+
+const failed = (groupId: string, code: number, errorMessage: string | null) => ({
+  groupId,
+  errorCode: code,
+  errorMessage,
+  groupState: '',
+  protocolType: '',
+  protocolData: '',
+  members: [],
+})
