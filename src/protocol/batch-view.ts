@@ -34,13 +34,18 @@ export class BatchView {
   readonly producerId: number
   readonly magic = MAGIC
 
-  /** Takes a range that `readBatches` has measured. */
+  /** Takes a range that `readBatches` has measured. CORRUPT_BATCH when its offsets run backwards. */
   constructor(buffer: Buffer, start: number, end: number) {
     this.buffer = buffer
     this.start = start
     this.end = end
     this.baseOffset = readInt64(buffer, start + at.baseOffset)
-    this.lastOffset = this.baseOffset + buffer.readInt32BE(start + at.lastOffsetDelta)
+    const span = buffer.readInt32BE(start + at.lastOffsetDelta)
+    this.lastOffset = this.baseOffset + span
+    // Whoever goes on from the last offset must never be led back.
+    if (span < 0 || this.lastOffset > Number.MAX_SAFE_INTEGER) {
+      throw corrupt(`the batch at offset ${this.baseOffset} ends at offset ${this.lastOffset}`)
+    }
     this.attributes = buffer.readInt16BE(start + at.attributes)
     this.count = buffer.readInt32BE(start + at.count)
     this.producerId = readInt64(buffer, start + at.producerId)

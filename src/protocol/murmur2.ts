@@ -5,9 +5,8 @@
 const M = 0x5bd1_e995
 const SEED = 0x9747_b28c
 
-/** Java's murmur2: a signed 32-bit number. */
-export function murmur2(bytes: Uint8Array): number {
-  const length = bytes.length
+/** Java's murmur2 of the first `length` bytes: a signed 32-bit number. */
+export function murmur2(bytes: Uint8Array, length: number = bytes.length): number {
   const whole = length & ~3
   let hash = SEED ^ length
   for (let at = 0; at < whole; at += 4) {

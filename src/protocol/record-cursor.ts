@@ -17,8 +17,6 @@ export class RecordCursor {
   /** Where the positions point into: the response itself, or the decompressed records. */
   readonly payload: Buffer
   /** Of the current record. */
-  offset = -1
-  timestamp = -1
   keyStart = 0
   /** -1: null. */
   keyLength = -1
@@ -33,8 +31,10 @@ export class RecordCursor {
   #position: number
   readonly #end: number
   #left: number
+  #offsetDelta = 0
+  #timestampDelta = 0
   readonly #baseOffset: number
-  readonly #lastOffset: number
+  readonly #lastOffsetDelta: number
   readonly #baseTimestamp: number
   readonly #appendTime: number | undefined
 
@@ -57,7 +57,7 @@ export class RecordCursor {
     this.recordEnd = this.#position
     this.#left = batch.count
     this.#baseOffset = batch.baseOffset
-    this.#lastOffset = batch.lastOffset
+    this.#lastOffsetDelta = batch.lastOffset - batch.baseOffset
     this.#baseTimestamp = batch.baseTimestamp
     this.#appendTime = batch.timestampType === 'append' ? batch.maxTimestamp : undefined
   }
@@ -69,33 +69,60 @@ export class RecordCursor {
       return false
     }
     this.#left--
-    this.recordEnd = this.#end
-    const length = this.#varint()
-    const end = this.#position + length
-    if (length < 0 || end > this.#end) throw corrupt(`a record of ${length} bytes runs past its batch`)
+    // The bytes are read with a local position, and each varint of one byte in line: most are. A byte past the
+    // end is undefined or another record's; the checks of `end` below come before anything read is believed.
+    const bytes = this.payload
+    let byte = bytes[this.#position] as number
+    let at = this.#position + 1
+    const length = byte < 0x80 ? (byte >>> 1) ^ -(byte & 1) : this.#varint(at - 1)
+    if (byte >= 0x80) at = this.#position
+    const end = at + length
+    if (!(length > 0 && end <= this.#end)) throw corrupt(`a record of ${length} bytes runs past its batch`)
     this.recordEnd = end
-    this.#skip(1)
-    const timestampDelta = this.#varlong()
-    this.timestamp = this.#appendTime ?? saturate(this.#baseTimestamp + timestampDelta)
-    const offsetDelta = this.#varint()
-    this.offset = this.#baseOffset + offsetDelta
-    if (offsetDelta < 0 || this.offset > this.#lastOffset) {
-      throw corrupt(`a record has an offset outside of its batch, which begins at ${this.#baseOffset}`)
+    byte = bytes[++at] as number
+    const timestampDelta = byte < 0x80 ? (byte >>> 1) ^ -(byte & 1) : this.#varlong(at)
+    at = byte < 0x80 ? at + 1 : this.#position
+    byte = bytes[at] as number
+    const offsetDelta = byte < 0x80 ? (byte >>> 1) ^ -(byte & 1) : this.#varint(at)
+    at = byte < 0x80 ? at + 1 : this.#position
+    byte = bytes[at] as number
+    const keyLength = byte < 0x80 ? (byte >>> 1) ^ -(byte & 1) : this.#varint(at)
+    at = byte < 0x80 ? at + 1 : this.#position
+    this.keyStart = at
+    this.keyLength = keyLength
+    if (keyLength > 0) at += keyLength
+    byte = bytes[at] as number
+    const valueLength = byte < 0x80 ? (byte >>> 1) ^ -(byte & 1) : this.#varint(at)
+    at = byte < 0x80 ? at + 1 : this.#position
+    this.valueStart = at
+    this.valueLength = valueLength
+    if (valueLength > 0) at += valueLength
+    byte = bytes[at] as number
+    const headerCount = byte < 0x80 ? (byte >>> 1) ^ -(byte & 1) : this.#varint(at)
+    at = byte < 0x80 ? at + 1 : this.#position
+    this.headersStart = at
+    this.headerCount = headerCount
+    const room = end - at
+    if (!(headerCount >= 0 && headerCount * 2 <= room) || (headerCount === 0 && room > 0)) {
+      throw corrupt(`a record says ${headerCount} headers in ${room} bytes`)
     }
-    this.keyLength = this.#varint()
-    this.keyStart = this.#position
-    if (this.keyLength > 0) this.#skip(this.keyLength)
-    this.valueLength = this.#varint()
-    this.valueStart = this.#position
-    if (this.valueLength > 0) this.#skip(this.valueLength)
-    this.headerCount = this.#varint()
-    this.headersStart = this.#position
-    const room = end - this.#position
-    if (this.headerCount < 0 || this.headerCount * 2 > room || (this.headerCount === 0 && room > 0)) {
-      throw corrupt(`a record says ${this.headerCount} headers in ${room} bytes`)
+    this.#timestampDelta = timestampDelta
+    this.#offsetDelta = offsetDelta
+    if (!(offsetDelta >= 0 && offsetDelta <= this.#lastOffsetDelta)) {
+      throw corrupt(`a record has an offset outside of its batch, which begins at ${this.#baseOffset}`)
     }
     this.#position = end
     return true
+  }
+
+  /** Of the current record. */
+  get offset(): number {
+    return this.#baseOffset + this.#offsetDelta
+  }
+
+  /** Of the current record; the batch's one time when the broker set it. */
+  get timestamp(): number {
+    return this.#appendTime ?? saturate(this.#baseTimestamp + this.#timestampDelta)
   }
 
   /** A view of the key. */
@@ -125,53 +152,61 @@ export class RecordCursor {
   }
 
   #header(): [string, Buffer | null] {
-    const nameLength = this.#varint()
-    const nameStart = this.#position
+    const nameLength = this.#varint(this.#position)
     if (nameLength < 0) throw corrupt('a header has no name')
-    this.#skip(nameLength)
-    const name = this.payload.toString('utf8', nameStart, this.#position)
-    const length = this.#varint()
+    const nameStart = this.#skip(nameLength)
+    const name = this.payload.toString('utf8', nameStart, nameStart + nameLength)
+    const length = this.#varint(this.#position)
     if (length < 0) return [name, null]
+    const start = this.#skip(length)
+    return [name, this.payload.subarray(start, start + length)]
+  }
+
+  /** Moves past bytes of a header and returns where they begin. */
+  #skip(length: number): number {
     const start = this.#position
-    this.#skip(length)
-    return [name, this.payload.subarray(start, this.#position)]
+    if (length > this.recordEnd - start) throw corrupt('a header runs past its record')
+    this.#position = start + length
+    return start
   }
 
-  #skip(length: number): void {
-    const position = this.#position + length
-    if (position > this.recordEnd) throw corrupt('a field runs past its record')
-    this.#position = position
-  }
-
-  #byte(): number {
-    if (this.#position >= this.recordEnd) throw corrupt('a varint runs past its record')
-    return this.payload[this.#position++] as number
-  }
-
-  /** A zig-zag varint of 32 bits. */
-  #varint(): number {
-    let byte = this.#byte()
-    if (byte < 0x80) return (byte >>> 1) ^ -(byte & 1)
-    let zigzag = byte & 0x7f
-    for (let shift = 7; ; shift += 7) {
-      byte = this.#byte()
+  /** A zig-zag varint of 32 bits; moves the position behind it. */
+  #varint(start: number): number {
+    // Two bytes carry every length and delta from 64 to 8191.
+    if (start + 1 < this.#end) {
+      const low = this.payload[start] as number
+      const high = this.payload[start + 1] as number
+      if (low >= 0x80 && high < 0x80) {
+        this.#position = start + 2
+        return (((low & 0x7f) >>> 1) | (high << 6)) ^ -(low & 1)
+      }
+    }
+    let zigzag = 0
+    let at = start
+    for (let shift = 0; shift < 35; shift += 7) {
+      if (at >= this.#end) throw corrupt('a varint runs past its batch')
+      const byte = this.payload[at++] as number
       zigzag |= (byte & 0x7f) << shift
-      if (byte < 0x80) return (zigzag >>> 1) ^ -(zigzag & 1)
-      if (shift === 28) throw corrupt('a varint is longer than 32 bits')
+      if (byte >= 0x80) continue
+      this.#position = at
+      return (zigzag >>> 1) ^ -(zigzag & 1)
     }
+    throw corrupt('a varint is longer than 32 bits')
   }
 
-  /** A zig-zag varint of 64 bits as a double: exact up to 2^53, beyond that it is saturated by the caller. */
-  #varlong(): number {
-    let byte = this.#byte()
-    if (byte < 0x80) return (byte >>> 1) ^ -(byte & 1)
-    const negative = (byte & 1) === 1
-    let magnitude = (byte & 0x7f) >>> 1
-    for (let scale = 64; ; scale *= 128) {
-      byte = this.#byte()
+  /** The same of 64 bits, as a double: exact up to 2^53, and what is beyond is saturated afterwards. */
+  #varlong(start: number): number {
+    if (start >= this.#end) throw corrupt('a varint runs past its batch')
+    const first = this.payload[start] as number
+    let magnitude = (first & 0x7f) >>> 1
+    let byte = first
+    let at = start + 1
+    for (let scale = 64; byte >= 0x80; scale *= 128) {
+      if (at >= this.#end || scale > 2 ** 62) throw corrupt('a varint is longer than 64 bits or its batch')
+      byte = this.payload[at++] as number
       magnitude += (byte & 0x7f) * scale
-      if (byte < 0x80) return negative ? -magnitude - 1 : magnitude
-      if (scale >= 2 ** 62) throw corrupt('a varint is longer than 64 bits')
     }
+    this.#position = at
+    return (first & 1) === 1 ? -magnitude - 1 : magnitude
   }
 }
