@@ -169,7 +169,7 @@ export class GroupCoordinators {
   mayCommit(groupId: string, committer: Committer): number {
     let entry = this.#find(groupId)
     if (entry === undefined) {
-      if (committer.generationId >= 0) return errorCode.ILLEGAL_GENERATION
+      if (committer.generationId >= 0) return errorCode.GROUP_ID_NOT_FOUND
       entry = this.#create(groupId)
     }
     const error = mayCommit(entry.group, committer)

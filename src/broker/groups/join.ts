@@ -41,7 +41,7 @@ export function join(group: GroupState, request: JoinRequest, ticket: Ticket, ti
   if (memberId === '') return joinNew(group, request, ticket, times)
   if (group.membership.pendingJoin.has(memberId)) {
     // An id given to a dynamic member; Kafka takes a static name with it for a bug of the client.
-    if (request.groupInstanceId !== null) return refuse(errorCode.UNKNOWN_SERVER_ERROR)
+    if (request.groupInstanceId !== null) return refuse(errorCode.UNKNOWN_SERVER_ERROR, '')
     return addMember(group, { request, memberId, ticket }, times)
   }
   const error = validateMember(group.membership, memberId, request.groupInstanceId)

@@ -8,6 +8,8 @@ type Request = ReceivedRequestOf<typeof offsetCommit>
 type Topic = Request['topics'][number]
 type Partition = Topic['partitions'][number]
 
+/** Before this version a group that does not exist had no error of its own (KIP-848). */
+const SAYS_NOT_FOUND = 9
 const BY_TOPIC_ID = 10
 
 export const offsetCommitHandler: Handler<typeof offsetCommit> = {
@@ -42,11 +44,13 @@ export const offsetCommitHandler: Handler<typeof offsetCommit> = {
   },
 }
 
-function refusalOf(request: Request, { node, cluster }: RequestContext): number {
+function refusalOf(request: Request, { version, node, cluster }: RequestContext): number {
   const { groupId, memberId, groupInstanceId, generationIdOrMemberEpoch: generationId } = request
   const refusal = cluster.groups.refusal(groupId, node.id)
   if (refusal !== errorCode.NONE) return refusal
-  return cluster.groups.mayCommit(groupId, { memberId, groupInstanceId, generationId })
+  const error = cluster.groups.mayCommit(groupId, { memberId, groupInstanceId, generationId })
+  const isTooNew = error === errorCode.GROUP_ID_NOT_FOUND && version < SAYS_NOT_FOUND
+  return isTooNew ? errorCode.ILLEGAL_GENERATION : error
 }
 
 function commit(request: Request, topic: string, partition: Partition, { cluster }: RequestContext): number {

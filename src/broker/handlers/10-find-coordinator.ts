@@ -11,10 +11,10 @@ interface Found {
   readonly host: string
   readonly port: number
   readonly errorCode: number
-  readonly errorMessage: string | null
+  readonly errorMessage: string
 }
 
-const failed = (error: number, errorMessage: string | null): Found => ({
+const failed = (error: number, errorMessage: string): Found => ({
   nodeId: -1,
   host: '',
   port: -1,
@@ -30,7 +30,7 @@ export const findCoordinatorHandler: Handler<typeof findCoordinator> = {
       return { coordinators: coordinatorKeys.map((one) => ({ key: one, ...find(one, keyType, context) })) }
     }
     const found = find(key, keyType, context)
-    return { ...found, errorMessage: found.errorMessage ?? 'NONE' }
+    return found.errorCode === errorCode.NONE ? { ...found, errorMessage: 'NONE' } : found
   },
   refuse({ coordinatorKeys }, code, { version }) {
     const refused = failed(code, errorName(code))
@@ -49,5 +49,5 @@ function find(key: string, keyType: number, { cluster }: RequestContext): Found 
     return failed(errorCode.COORDINATOR_NOT_AVAILABLE, 'The coordinator is not available.')
   }
   const { id, host, port } = node
-  return { nodeId: id, host, port, errorCode: errorCode.NONE, errorMessage: null }
+  return { nodeId: id, host, port, errorCode: errorCode.NONE, errorMessage: '' }
 }

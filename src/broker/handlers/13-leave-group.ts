@@ -15,13 +15,12 @@ export const leaveGroupHandler: Handler<typeof leaveGroup> = {
     const leaving = version < BATCHED ? [{ memberId, groupInstanceId: null }] : members
     const errors = cluster.groups.leave(groupId, leaving)
     if (version < BATCHED) return { errorCode: errors?.[0] ?? errorCode.UNKNOWN_MEMBER_ID }
-    if (errors === undefined) return { errorCode: errorCode.UNKNOWN_MEMBER_ID }
     return {
       errorCode: errorCode.NONE,
       members: leaving.map((one, index) => ({
         memberId: one.memberId,
         groupInstanceId: one.groupInstanceId,
-        errorCode: errors[index] as number,
+        errorCode: errors?.[index] ?? errorCode.UNKNOWN_MEMBER_ID,
       })),
     }
   },
