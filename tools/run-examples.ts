@@ -1,38 +1,43 @@
 /**
- * `npm run examples [-- NAME …]`: runs every numbered example as a process of its own and fails when one fails.
+ * `npm run examples [-- NAME …]`: builds the package and runs every numbered example as a process of its own, on the
+ * oldest and the newest Node; fails when one fails.
  *
- * An example that wants a broker reads KAFKA_BROKERS. Here that names a fresh embedded cluster for each example;
- * with KAFKA_BROKERS set by the caller, all run against those brokers instead.
+ * The examples import `ottla` by its name, as a reader does, so they run on what was built. One that wants a broker
+ * reads KAFKA_BROKERS: a fresh embedded cluster for each run, or what the caller has set.
  */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { globSync } from 'node:fs'
-import { basename } from 'node:path'
+import { globSync, readFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { ensureNode, root } from './node.mjs'
 
 const exampleTimeoutMs = 60_000
 
 interface Outcome {
-  readonly name: string
   readonly seconds: number
   readonly failure: string | undefined
 }
 
-async function run(file: string): Promise<Outcome> {
+/** Node 22 runs a file without compiling it only when the file keeps to what it knows. */
+const majorsOf = (file: string): readonly (22 | 24)[] =>
+  readFileSync(file, 'utf8').includes('await using') ? [24] : [22, 24]
+
+async function run(file: string, node: string): Promise<Outcome> {
   const started = performance.now()
   const given = process.env['KAFKA_BROKERS']
   const cluster = given ? undefined : await startEmbedded()
   try {
     const env = { ...process.env, KAFKA_BROKERS: given ?? cluster?.brokers.join(',') }
-    const child = spawn(process.execPath, [file], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(node, [file], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
     const output: Buffer[] = []
     child.stdout.on('data', (chunk: Buffer) => output.push(chunk))
     child.stderr.on('data', (chunk: Buffer) => output.push(chunk))
     const timer = setTimeout(() => child.kill('SIGKILL'), exampleTimeoutMs)
     const [code, signal] = await once(child, 'close')
     clearTimeout(timer)
-    const ending = signal ? `ended by ${signal} after ${exampleTimeoutMs} ms at most` : `exit code ${code}`
+    const ending = signal ? `ended by ${signal}; ${exampleTimeoutMs} ms is the limit` : `exit code ${code}`
     const failure = code === 0 ? undefined : `${ending}\n${Buffer.concat(output).toString()}`
-    return { name: basename(file), seconds: (performance.now() - started) / 1000, failure }
+    return { seconds: (performance.now() - started) / 1000, failure }
   } finally {
     await cluster?.stop()
   }
@@ -44,17 +49,24 @@ async function startEmbedded() {
 }
 
 async function main(wanted: readonly string[]): Promise<number> {
-  const all = globSync('examples/[0-9]*.ts').sort()
+  const all = globSync(join(root, 'examples', '[0-9]*.ts')).sort()
   const files = wanted.length === 0 ? all : all.filter((file) => wanted.some((name) => file.includes(name)))
   if (files.length === 0) throw new Error(`no example ${wanted.join(', ')} in examples/`)
+  const built = spawnSync(process.execPath, [join(root, 'tools', 'build.mjs')], { stdio: 'inherit' })
+  if (built.status !== 0) return 1
+  let ran = 0
   let failed = 0
   for (const file of files) {
-    const { name, seconds, failure } = await run(file)
-    if (failure !== undefined) failed++
-    const verdict = failure === undefined ? 'ok    ' : 'FAILED'
-    process.stdout.write(`${verdict} ${name} ${seconds.toFixed(1)} s${failure ? `\n${failure}` : ''}\n`)
+    for (const major of majorsOf(file)) {
+      const { seconds, failure } = await run(file, ensureNode(major))
+      ran++
+      if (failure !== undefined) failed++
+      const verdict = failure === undefined ? 'ok    ' : 'FAILED'
+      const line = `${verdict} ${basename(file)} on Node ${major}, ${seconds.toFixed(1)} s`
+      process.stdout.write(failure === undefined ? `${line}\n` : `${line}\n${failure}\n`)
+    }
   }
-  process.stdout.write(`${files.length - failed} examples ran, ${failed} failed\n`)
+  process.stdout.write(`${ran - failed} runs of ${files.length} examples went well, ${failed} failed\n`)
   return failed === 0 ? 0 : 1
 }
 
