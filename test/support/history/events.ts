@@ -65,7 +65,10 @@ export interface ProcessEvent {
   readonly records: readonly (readonly [offset: number, id: string, digest: number])[]
 }
 
-/** Offsets were committed, or with `error`: the commit was refused. */
+/**
+ * Offsets were committed, or with `error`: the commit was refused, or (`UNANSWERED`) has just been sent, so that it is
+ * known also when its sender does not live to hear the answer.
+ */
 export interface CommitEvent {
   readonly op: 'commit'
   readonly group: string

@@ -1,0 +1,109 @@
+/**
+ * `npm run demo`: records survive a broker that is stopped, a leader that moves and a member that is killed; then every
+ * one of them is counted.
+ *
+ *     npm run demo                                  on an embedded cluster of three brokers
+ *     npm run demo -- --records 1000000             with more records
+ *     npm run demo -- --brokers 127.0.0.1:9092      on a Kafka of yours; only the member is killed there
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { count, plural } from '../src/cli/output.ts'
+import { systemClock } from '../src/util/clock.ts'
+import { systemRandom } from '../src/util/random.ts'
+import { checkHistory, readHistory, tellFindings, type Verdict } from '../test/support/history/index.ts'
+import { Course } from './course.ts'
+import { embeddedStage, existingStage } from './stage.ts'
+
+interface DemoOptions {
+  readonly brokers: readonly string[] | undefined
+  readonly records: number
+  /** Leaves the history behind. */
+  readonly keep: boolean
+}
+
+const PARTITIONS = 6
+
+function options(): DemoOptions {
+  const { values } = parseArgs({
+    options: {
+      brokers: { type: 'string' },
+      records: { type: 'string', default: '300000' },
+      keep: { type: 'boolean', default: false },
+    },
+  })
+  const records = Number(values.records)
+  if (!Number.isSafeInteger(records) || records < 1000)
+    throw new Error('--records is a whole number from 1000')
+  return { brokers: values.brokers?.split(','), records, keep: values.keep }
+}
+
+async function main({ brokers, records, keep }: DemoOptions): Promise<boolean> {
+  const startedAt = systemClock.monotonic()
+  const suffix = systemRandom.bytes(4).toString('hex')
+  const names = { topic: `ottla-demo-${suffix}`, group: `ottla-demo-${suffix}` }
+  const historyDir = mkdtempSync(join(tmpdir(), 'ottla-demo-'))
+  const interrupted = Promise.withResolvers<never>()
+  const interrupt = () => interrupted.reject(new Interrupted())
+  process.once('SIGINT', interrupt)
+  process.once('SIGTERM', interrupt)
+  const plan = { ...names, partitions: PARTITIONS, records, historyDir }
+  const ending: (() => Promise<void>)[] = []
+  try {
+    const stage = brokers === undefined ? await embeddedStage(plan) : existingStage(brokers)
+    ending.push(() => stage.stop())
+    console.log(
+      brokers === undefined
+        ? `three embedded brokers at ${stage.brokers.join(', ')}`
+        : `Kafka at ${stage.brokers.join(', ')}, topic ${plan.topic}`,
+    )
+    const course = new Course(stage, plan)
+    ending.push(() => course.stop())
+    const reader = await Promise.race([course.run(), interrupted.promise])
+    const verdict = checkHistory(readHistory(historyDir), { groups: [plan.group] })
+    report(verdict, reader)
+    console.log(`\n${((systemClock.monotonic() - startedAt) / 1000).toFixed(0)} s`)
+    return verdict.ok
+  } finally {
+    process.off('SIGINT', interrupt)
+    process.off('SIGTERM', interrupt)
+    for (const end of ending.reverse()) await end()
+    if (keep) console.log(`the history is in ${historyDir}`)
+    else rmSync(historyDir, { recursive: true, force: true })
+  }
+}
+
+class Interrupted extends Error {}
+
+function report({ ok, figures, findings }: Verdict, reader: { name: string; foreign: boolean }): void {
+  const line = (value: number, what: string) => console.log(`${count(value).padStart(11)}  ${what}`)
+  console.log('')
+  line(figures.sent, 'sent')
+  line(
+    figures.acknowledged,
+    `acknowledged, ${count(figures.failed)} failed, ${count(figures.unknown)} unknown`,
+  )
+  line(
+    figures.inLog,
+    `in the log, read with ${reader.name}${reader.foreign ? '' : ' (no other client is installed: with its own reader)'}`,
+  )
+  line(figures.handled, `handled, ${plural(figures.redelivered, 'time')} again after the kill`)
+  console.log('')
+  line(figures.lost, 'lost')
+  line(figures.duplicated, 'duplicated in the log')
+  line(figures.outOfOrder, 'out of order')
+  line(figures.unhandled, 'not handled')
+  if (!ok) console.log(`\nThe history breaks its promises:\n${tellFindings(findings)}`)
+}
+
+try {
+  process.exitCode = (await main(options())) ? 0 : 1
+} catch (error) {
+  if (error instanceof Interrupted) process.exitCode = 130
+  else {
+    console.error(`demo: ${(error as Error).message}`)
+    process.exitCode = 1
+  }
+}

@@ -1,0 +1,49 @@
+/**
+ * Where the demo plays: on an embedded cluster in a process of its own, which can be broken on demand, or on a Kafka
+ * that is there already, of which nothing is broken.
+ */
+import { Actor } from '../test/support/actors/actor.ts'
+import type { ClusterCalls, ClusterConfig } from '../test/support/actors/cluster-actor.ts'
+
+export interface Stage {
+  readonly brokers: readonly string[]
+  /** How to break it; undefined where it is not ours to break. */
+  readonly faults: Faults | undefined
+  stop(): Promise<void>
+}
+
+export interface Faults {
+  leaderOf(partition: number): Promise<number>
+  stopBroker(node: number): Promise<void>
+  startBroker(node: number): Promise<void>
+  moveLeader(partition: number, node: number): Promise<void>
+}
+
+export interface TopicPlan {
+  readonly topic: string
+  readonly partitions: number
+}
+
+const clusterScript = new URL('../test/support/actors/cluster-actor.ts', import.meta.url)
+
+export async function embeddedStage({ topic, partitions }: TopicPlan): Promise<Stage> {
+  const config: ClusterConfig = { brokers: 3, topics: { [topic]: partitions } }
+  const cluster = new Actor<ClusterCalls>(clusterScript, 'cluster', config)
+  return {
+    brokers: await cluster.call('addresses'),
+    faults: {
+      leaderOf: (partition) => cluster.call('leaderOf', { topic, partition }),
+      stopBroker: async (node) => void (await cluster.call('stopNode', { node, kill: true })),
+      startBroker: async (node) => void (await cluster.call('startNode', { node })),
+      moveLeader: async (partition, node) =>
+        void (await cluster.call('moveLeader', { topic, partition, node })),
+    },
+    stop: () => cluster.kill(),
+  }
+}
+
+export const existingStage = (brokers: readonly string[]): Stage => ({
+  brokers,
+  faults: undefined,
+  stop: () => Promise.resolve(),
+})
