@@ -6,8 +6,6 @@
  */
 import { OttlaError } from '../errors.ts'
 import { BrokerError, errorCode } from '../protocol/error-codes.ts'
-import { backoffMs } from '../util/backoff.ts'
-import { sleep } from '../util/clock.ts'
 import { Bootstrap } from './bootstrap.ts'
 import { aborted, untilAborted } from './cancellation.ts'
 import type { Connection } from './connection.ts'
@@ -16,6 +14,7 @@ import { type CoordinatorKind, Coordinators } from './coordinators.ts'
 import { type Broker, type LeaderHint, MetadataCache, type TopicMetadata } from './metadata-cache.ts'
 import { MetadataRefresher } from './metadata-refresher.ts'
 import type { ClusterOptions } from './options.ts'
+import { persist } from './persist.ts'
 
 export type { Broker, LeaderHint, PartitionMetadata, TopicMetadata } from './metadata-cache.ts'
 export type { ClusterOptions } from './options.ts'
@@ -65,6 +64,11 @@ export class Cluster {
   /** -1 until it is known. */
   get controllerId(): number {
     return this.#cache.controllerId
+  }
+
+  /** Fires when the cluster stops; its reason is what waiting calls reject with. */
+  get stopping(): AbortSignal {
+    return this.#stopping.signal
   }
 
   // -------------------------------------------------------------------------------------------- metadata
@@ -203,40 +207,14 @@ export class Cluster {
     await this.stop()
   }
 
-  /** Tries until it succeeds, fails for good, or the time is over; then rejects with the last reason. */
-  async #persist<T>(
+  #persist<T>(
     how: { readonly doing: string; readonly timeoutMs: number; readonly signal: AbortSignal | undefined },
     attempt: () => Promise<T>,
   ): Promise<T> {
-    const { clock, random, minBackoffMs: minMs, maxBackoffMs: maxMs } = this.options
-    const deadline = clock.monotonic() + how.timeoutMs
-    const timeout = new AbortController()
-    const timer = clock.setTimeout(() => timeout.abort(), how.timeoutMs)
-    const signals = [timeout.signal, this.#stopping.signal, ...(how.signal ? [how.signal] : [])]
-    const signal = AbortSignal.any(signals)
-    let last: unknown
-    try {
-      for (let count = 0; ; count++) {
-        this.#checkRunning()
-        try {
-          return await untilAborted(attempt(), signal, () => last ?? this.#timeout(how))
-        } catch (error) {
-          if (how.signal?.aborted) throw aborted(how.doing, how.signal)
-          if (this.#stopping.signal.aborted) throw this.#stopping.signal.reason
-          if (!(error instanceof OttlaError) || !error.retriable) throw error
-          last = error
-        }
-        const delayMs = backoffMs(count, { minMs, maxMs }, random)
-        if (timeout.signal.aborted || clock.monotonic() + delayMs >= deadline) throw last
-        await sleep(clock, delayMs, signal).catch(() => undefined)
-      }
-    } finally {
-      clock.clearTimeout(timer)
-    }
-  }
-
-  #timeout({ doing, timeoutMs }: { readonly doing: string; readonly timeoutMs: number }): OttlaError {
-    return new OttlaError('TIMEOUT', `${doing}: no answer within ${timeoutMs} ms`, { retriable: true })
+    return persist({ ...how, stopping: this.#stopping.signal, options: this.options }, () => {
+      this.#checkRunning()
+      return attempt()
+    })
   }
 
   #learn(brokers: readonly Broker[]): void {

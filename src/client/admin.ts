@@ -1,0 +1,204 @@
+/**
+ * Looking at a cluster and changing it. Each call goes to the broker that can do it, is tried again while that may
+ * help, and rejects with the broker's reason; a call for several things rejects with PARTIAL_FAILURE, which tells
+ * what became of each, when some failed.
+ */
+import {
+  type AlteredConfigs,
+  alterConfigsOn,
+  type ConfigResource,
+  type DescribeConfigsOptions,
+  type DescribedConfigs,
+  describeConfigsOn,
+} from './admin/configs.ts'
+import { type DescribedCluster, describeClusterOn } from './admin/describe-cluster.ts'
+import {
+  alterGroupOffsetsOn,
+  deleteGroupOffsetsOn,
+  type GroupOffset,
+  type GroupOffsetsOptions,
+  groupOffsetsOn,
+  type NewGroupOffset,
+} from './admin/group-offsets.ts'
+import {
+  type DescribedGroup,
+  deleteGroupsOn,
+  describeGroupsOn,
+  type ListedGroup,
+  type ListGroupsOptions,
+  listGroupsOn,
+} from './admin/groups.ts'
+import type { AdminCallOptions } from './admin/items.ts'
+import {
+  type DeletedRecords,
+  deleteRecordsOn,
+  describeProducersOn,
+  type FoundOffset,
+  type ListOffsetsOptions,
+  listOffsetsOn,
+  type OffsetQuery,
+  type PartitionProducers,
+  type ProducersQuery,
+  type RecordsToDelete,
+} from './admin/offsets.ts'
+import type { TopicPartition } from './admin/routes.ts'
+import {
+  type CreatedTopic,
+  createPartitionsOn,
+  createTopicsOn,
+  deleteTopicsOn,
+  describeTopicsOn,
+  listTopicsOn,
+  type NewPartitions,
+  type NewTopic,
+} from './admin/topics.ts'
+import type { Cluster, TopicMetadata } from './cluster.ts'
+
+export type {
+  AlteredConfigs,
+  ConfigChange,
+  ConfigEntry,
+  ConfigResource,
+  DescribeConfigsOptions,
+  DescribedConfigs,
+} from './admin/configs.ts'
+export type { DescribedCluster } from './admin/describe-cluster.ts'
+export type { GroupOffset, GroupOffsetsOptions, NewGroupOffset } from './admin/group-offsets.ts'
+export type { DescribedGroup, GroupMember, ListedGroup, ListGroupsOptions } from './admin/groups.ts'
+export { type AdminCallOptions, PartialFailureError } from './admin/items.ts'
+export type {
+  ActiveProducer,
+  DeletedRecords,
+  FoundOffset,
+  ListOffsetsOptions,
+  OffsetPosition,
+  OffsetQuery,
+  PartitionProducers,
+  ProducersQuery,
+  RecordsToDelete,
+} from './admin/offsets.ts'
+export type { TopicPartition } from './admin/routes.ts'
+export type { CreatedTopic, NewPartitions, NewTopic } from './admin/topics.ts'
+
+interface ValidateOption {
+  /** Only says what would happen. Default false. */
+  readonly validateOnly?: boolean
+}
+
+export class Admin {
+  readonly #cluster: Cluster
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster
+  }
+
+  /** Resolves when the topics exist and a broker tells of their leaders. @throws TOPIC_ALREADY_EXISTS, … */
+  createTopics(
+    topics: readonly NewTopic[],
+    options: AdminCallOptions & ValidateOption = {},
+  ): Promise<CreatedTopic[]> {
+    return createTopicsOn(this.#cluster, topics, options)
+  }
+
+  /** Resolves when the controller has taken it; the brokers delete the records afterwards. */
+  deleteTopics(names: readonly string[], options: AdminCallOptions = {}): Promise<void> {
+    return deleteTopicsOn(this.#cluster, names, options)
+  }
+
+  /** Partitions, leaders and replicas. @throws UNKNOWN_TOPIC_OR_PARTITION at once */
+  describeTopics(names: readonly string[], options: AdminCallOptions = {}): Promise<TopicMetadata[]> {
+    return describeTopicsOn(this.#cluster, names, options)
+  }
+
+  /** Every topic that this client may see. */
+  listTopics(
+    options: AdminCallOptions & { readonly includeInternal?: boolean } = {},
+  ): Promise<TopicMetadata[]> {
+    return listTopicsOn(this.#cluster, options)
+  }
+
+  /** Adds partitions; keys may then go to other partitions than before. */
+  createPartitions(
+    topics: readonly NewPartitions[],
+    options: AdminCallOptions & ValidateOption = {},
+  ): Promise<void> {
+    return createPartitionsOn(this.#cluster, topics, options)
+  }
+
+  /** One offset per query, in their order. */
+  listOffsets(queries: readonly OffsetQuery[], options: ListOffsetsOptions = {}): Promise<FoundOffset[]> {
+    return listOffsetsOn(this.#cluster, queries, options)
+  }
+
+  /** Takes away the oldest records of partitions. @throws OFFSET_OUT_OF_RANGE beyond the high watermark */
+  deleteRecords(
+    partitions: readonly RecordsToDelete[],
+    options: AdminCallOptions = {},
+  ): Promise<DeletedRecords[]> {
+    return deleteRecordsOn(this.#cluster, partitions, options)
+  }
+
+  /** Every group of every broker, by name. */
+  listGroups(options: ListGroupsOptions = {}): Promise<ListedGroup[]> {
+    return listGroupsOn(this.#cluster, options)
+  }
+
+  describeGroups(groupIds: readonly string[], options: AdminCallOptions = {}): Promise<DescribedGroup[]> {
+    return describeGroupsOn(this.#cluster, groupIds, options)
+  }
+
+  /** @throws NON_EMPTY_GROUP, GROUP_ID_NOT_FOUND */
+  deleteGroups(groupIds: readonly string[], options: AdminCallOptions = {}): Promise<void> {
+    return deleteGroupsOn(this.#cluster, groupIds, options)
+  }
+
+  /** What the group has committed. */
+  groupOffsets(groupId: string, options: GroupOffsetsOptions = {}): Promise<GroupOffset[]> {
+    return groupOffsetsOn(this.#cluster, groupId, options)
+  }
+
+  /** Sets where a group without members goes on. */
+  alterGroupOffsets(
+    groupId: string,
+    offsets: readonly NewGroupOffset[],
+    options: AdminCallOptions = {},
+  ): Promise<void> {
+    return alterGroupOffsetsOn(this.#cluster, groupId, { offsets, options })
+  }
+
+  /** Forgets what a group has committed for partitions. @throws GROUP_SUBSCRIBED_TO_TOPIC */
+  deleteGroupOffsets(
+    groupId: string,
+    partitions: readonly TopicPartition[],
+    options: AdminCallOptions = {},
+  ): Promise<void> {
+    return deleteGroupOffsetsOn(this.#cluster, groupId, { partitions, options })
+  }
+
+  describeConfigs(
+    resources: readonly ConfigResource[],
+    options: DescribeConfigsOptions = {},
+  ): Promise<DescribedConfigs[]> {
+    return describeConfigsOn(this.#cluster, resources, options)
+  }
+
+  /** Changes the settings that are named, and no others. */
+  alterConfigs(
+    changes: readonly AlteredConfigs[],
+    options: AdminCallOptions & ValidateOption = {},
+  ): Promise<void> {
+    return alterConfigsOn(this.#cluster, changes, options)
+  }
+
+  describeCluster(options: AdminCallOptions = {}): Promise<DescribedCluster> {
+    return describeClusterOn(this.#cluster, options)
+  }
+
+  /** The idempotent producers that a partition remembers (KIP-664). */
+  describeProducers(
+    partitions: readonly ProducersQuery[],
+    options: AdminCallOptions = {},
+  ): Promise<PartitionProducers[]> {
+    return describeProducersOn(this.#cluster, partitions, options)
+  }
+}
