@@ -1,0 +1,144 @@
+/**
+ * The one place that joins the rooms: a Kafka holds the connection to a cluster, and makes what works over it.
+ *
+ * All that one Kafka makes shares its metadata and its connections; a consumer has connections of its own beside,
+ * because a long poll holds up everything behind it. `stop` ends them in the reverse order of their making.
+ */
+import { readFileSync } from 'node:fs'
+import { Admin } from './client/admin.ts'
+import { Cluster } from './client/cluster.ts'
+import { type ClientOptions, resolveClientOptions } from './client/options.ts'
+import { Consumer, type ConsumerOptions } from './consumer/consumer.ts'
+import { OttlaError } from './errors.ts'
+import { Producer, type ProducerOptions } from './producer/producer.ts'
+
+export type KafkaOptions = ClientOptions
+
+interface Stoppable {
+  stop(options?: { readonly timeoutMs?: number }): Promise<unknown>
+}
+
+/**
+ * A Kafka cluster, as seen from here. Nothing connects until something is used.
+ *
+ * ```ts
+ * const kafka = new Kafka({ clientId: 'shop', brokers: ['127.0.0.1:9092'] })
+ * ```
+ */
+export class Kafka {
+  readonly #cluster: Cluster
+  readonly #made: Stoppable[] = []
+  #stopping: Promise<void> | undefined
+
+  /** @throws INVALID_OPTION */
+  constructor(options: KafkaOptions) {
+    this.#cluster = new Cluster(resolveClientOptions(options))
+  }
+
+  /**
+   * A Kafka from environment variables: KAFKA_BROKERS (required), KAFKA_CLIENT_ID, KAFKA_RACK; KAFKA_TLS=true, KAFKA_TLS_CA,
+   * KAFKA_TLS_CERT and KAFKA_TLS_KEY (PEM text, or the path of a file); KAFKA_SASL_MECHANISM (PLAIN unless said), KAFKA_USERNAME and
+   * KAFKA_PASSWORD (or KAFKA_PASSWORD_FILE). What `overrides` says goes before them.
+   * @throws INVALID_OPTION
+   */
+  static fromEnv(
+    overrides: Partial<KafkaOptions> = {},
+    environment: { readonly [name: string]: string | undefined } = process.env,
+  ): Kafka {
+    return new Kafka({ ...optionsFromEnv(environment), ...overrides } as KafkaOptions)
+  }
+
+  /** A producer. Idempotent, waits for all replicas, and loses nothing that it accepted. */
+  producer(options: ProducerOptions = {}): Producer {
+    return this.#keep(new Producer(this.#cluster, options))
+  }
+
+  /** A member of a consumer group. */
+  consumer(options: ConsumerOptions): Consumer {
+    return this.#keep(new Consumer(this.#cluster, options))
+  }
+
+  /** Topics, offsets, groups, configurations. It holds nothing of its own and needs no stopping. */
+  admin(): Admin {
+    return new Admin(this.#cluster)
+  }
+
+  /**
+   * Stops everything that this Kafka made, newest first, then closes its connections. Idempotent.
+   *
+   * Each producer and consumer drains until `timeoutMs` (default: its own). A consumer that failed while it ran has told so
+   * through its `run`; here that is no error.
+   */
+  stop(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    this.#stopping ??= this.#stop(options)
+    return this.#stopping
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
+  }
+
+  async #stop(options: { readonly timeoutMs?: number }): Promise<void> {
+    const failures: unknown[] = []
+    for (const each of this.#made.reverse()) {
+      await each.stop(options).catch((error: unknown) => failures.push(error))
+    }
+    await this.#cluster.stop()
+    if (failures.length === 1) throw failures[0]
+    if (failures.length > 1) throw new AggregateError(failures, 'several parts could not be stopped cleanly')
+  }
+
+  #keep<T extends Stoppable>(made: T): T {
+    if (this.#stopping !== undefined) throw new OttlaError('INVALID_STATE', 'this Kafka is stopped; make a new one')
+    this.#made.push(made)
+    return made
+  }
+}
+
+function optionsFromEnv(environment: { readonly [name: string]: string | undefined }): Record<string, unknown> {
+  const { KAFKA_BROKERS, KAFKA_CLIENT_ID, KAFKA_RACK } = environment
+  return {
+    ...(KAFKA_BROKERS ? { brokers: KAFKA_BROKERS } : {}),
+    ...(KAFKA_CLIENT_ID ? { clientId: KAFKA_CLIENT_ID } : {}),
+    ...(KAFKA_RACK ? { rack: KAFKA_RACK } : {}),
+    ...tlsFromEnv(environment),
+    ...saslFromEnv(environment),
+  }
+}
+
+function tlsFromEnv(environment: { readonly [name: string]: string | undefined }): object {
+  const { KAFKA_TLS, KAFKA_TLS_CA, KAFKA_TLS_CERT, KAFKA_TLS_KEY } = environment
+  const ca = pem('KAFKA_TLS_CA', KAFKA_TLS_CA)
+  const cert = pem('KAFKA_TLS_CERT', KAFKA_TLS_CERT)
+  const key = pem('KAFKA_TLS_KEY', KAFKA_TLS_KEY)
+  if (ca || cert || key) return { tls: { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) } }
+  if (KAFKA_TLS === undefined || KAFKA_TLS === '' || KAFKA_TLS === 'false') return {}
+  if (KAFKA_TLS === 'true') return { tls: true }
+  throw wrongVariable('KAFKA_TLS', 'true or false')
+}
+
+function saslFromEnv(environment: { readonly [name: string]: string | undefined }): object {
+  const { KAFKA_SASL_MECHANISM, KAFKA_USERNAME, KAFKA_PASSWORD, KAFKA_PASSWORD_FILE } = environment
+  if (!KAFKA_USERNAME) {
+    if (KAFKA_SASL_MECHANISM) throw wrongVariable('KAFKA_USERNAME', `set when KAFKA_SASL_MECHANISM is`)
+    return {}
+  }
+  const password = KAFKA_PASSWORD ?? (KAFKA_PASSWORD_FILE ? read('KAFKA_PASSWORD_FILE', KAFKA_PASSWORD_FILE).trimEnd() : '')
+  if (password === '') throw wrongVariable('KAFKA_PASSWORD', 'set when KAFKA_USERNAME is')
+  return { sasl: { mechanism: (KAFKA_SASL_MECHANISM || 'PLAIN').toUpperCase(), username: KAFKA_USERNAME, password } }
+}
+
+/** PEM as it stands in the variable, or in the file that it names. */
+const pem = (name: string, value: string | undefined): string | undefined =>
+  value === undefined || value === '' ? undefined : value.includes('-----BEGIN') ? value : read(name, value)
+
+function read(name: string, path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (cause) {
+    throw new OttlaError('INVALID_OPTION', `${name}: the file ${path} cannot be read`, { path: name, cause })
+  }
+}
+
+const wrongVariable = (name: string, expected: string) =>
+  new OttlaError('INVALID_OPTION', `the environment variable ${name} must be ${expected}`, { path: name })
