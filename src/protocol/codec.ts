@@ -84,7 +84,10 @@ function isDefault(value: unknown, field: Field): boolean {
   if (value === null) return field.default === null
   if (field.type.kind === 'array') return (value as unknown[]).length === 0 && field.default !== null
   if (field.type.kind === 'bytes') return bytesLength(value as Bytes) === 0 && field.default !== null
-  if (field.type.kind === 'struct') return false
+  if (field.type.kind === 'struct') {
+    const inner = value as Struct
+    return Object.entries(field.type.fields).every(([name, part]) => isDefault(inner[name], part))
+  }
   return false
 }
 
@@ -149,18 +152,23 @@ const encodeNullableStruct =
 
 const encodeString: Encode = (writer, value) => {
   if (value === null) return writer.int16(-1)
-  const length = Buffer.byteLength(value as string)
-  if (length > 0x7fff)
-    throw new OttlaError('INVALID_ARGUMENT', `a string of ${length} bytes is longer than 32767`)
+  const length = textLength(value as string)
   writer.int16(length)
   writer.text(value as string, length)
 }
 
 const encodeCompactString: Encode = (writer, value) => {
   if (value === null) return writer.varuint(0)
-  const length = Buffer.byteLength(value as string)
+  const length = textLength(value as string)
   writer.varuint(length + 1)
   writer.text(value as string, length)
+}
+
+/** Kafka refuses longer ones in both forms, though only the older form has no room for them. */
+function textLength(value: string): number {
+  const length = Buffer.byteLength(value)
+  if (length <= 0x7fff) return length
+  throw new OttlaError('INVALID_ARGUMENT', `a string of ${length} bytes is longer than 32767`)
 }
 
 const encodeBytes: Encode = (writer, value) => {

@@ -4,6 +4,7 @@
  * Large byte fields are not copied: the buffer is cut there and the caller's bytes become a piece of their own,
  * so a frame is a list of pieces that go to the socket with one writev.
  */
+import { OttlaError } from '../errors.ts'
 import type { Bytes } from './schema.ts'
 
 /** Below this a copy is cheaper than a piece of its own. */
@@ -46,34 +47,37 @@ export class Writer {
   }
 
   int8(value: number): void {
+    if (value !== (value << 24) >> 24) throw notA('int8', value)
     const at = this.#reserve(1)
-    this.#buffer.writeInt8(value, at)
+    this.#buffer[at] = value
   }
 
   int16(value: number): void {
-    const at = this.#reserve(2)
-    this.#buffer.writeInt16BE(value, at)
+    if (value !== (value << 16) >> 16) throw notA('int16', value)
+    this.#two(value)
   }
 
   uint16(value: number): void {
-    const at = this.#reserve(2)
-    this.#buffer.writeUInt16BE(value, at)
+    if (value !== (value & 0xffff)) throw notA('uint16', value)
+    this.#two(value)
   }
 
   int32(value: number): void {
-    const at = this.#reserve(4)
-    this.#buffer.writeInt32BE(value, at)
+    if (value !== (value | 0)) throw notA('int32', value)
+    this.#four(value)
   }
 
   uint32(value: number): void {
-    const at = this.#reserve(4)
-    this.#buffer.writeUInt32BE(value, at)
+    if (value !== value >>> 0) throw notA('uint32', value)
+    this.#four(value)
   }
 
+  /** A safe integer. */
   int64(value: number): void {
-    const at = this.#reserve(8)
-    this.#buffer.writeInt32BE(Math.floor(value / TWO_32), at)
-    this.#buffer.writeUInt32BE(value - Math.floor(value / TWO_32) * TWO_32, at + 4)
+    if (!Number.isSafeInteger(value)) throw notA('safe 64-bit', value)
+    const high = Math.floor(value / TWO_32)
+    this.#four(high)
+    this.#four(value - high * TWO_32)
   }
 
   float64(value: number): void {
@@ -93,8 +97,12 @@ export class Writer {
 
   uuid(value: string): void {
     const at = this.#reserve(16)
-    this.#buffer.fill(0, at, at + 16)
-    this.#buffer.write(value, at, 16, 'base64url')
+    if (value.length !== 22 || this.#buffer.write(value, at, 16, 'base64url') !== 16) {
+      throw new OttlaError(
+        'INVALID_ARGUMENT',
+        `'${value}' is no uuid in Kafka's form, 22 letters of base64url`,
+      )
+    }
   }
 
   /** UTF-8 without a length; `length` is the count of bytes that `Buffer.byteLength` gave. */
@@ -113,6 +121,21 @@ export class Writer {
       const at = this.#reserve(value.length)
       this.#buffer.set(value, at)
     }
+  }
+
+  #two(value: number): void {
+    const at = this.#reserve(2)
+    this.#buffer[at] = value >>> 8
+    this.#buffer[at + 1] = value
+  }
+
+  #four(value: number): void {
+    const at = this.#reserve(4)
+    const buffer = this.#buffer
+    buffer[at] = value >>> 24
+    buffer[at + 1] = value >>> 16
+    buffer[at + 2] = value >>> 8
+    buffer[at + 3] = value
   }
 
   #cut(): void {
@@ -139,6 +162,10 @@ export class Writer {
     return written
   }
 }
+
+/** What a message says is the caller's: a number that does not fit is refused, never cut. */
+const notA = (type: string, value: number) =>
+  new OttlaError('INVALID_ARGUMENT', `${value} is no ${type} integer`)
 
 export const varuintLength = (value: number): number =>
   value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x20_0000 ? 3 : value < 0x1000_0000 ? 4 : 5
