@@ -25,8 +25,9 @@ export const integer =
     return value
   }
 
-/** For a flag's parser: `a,b,c`. */
+/** For a flag's parser: `a,b,c`. Nothing is an empty list. */
 export function list(text: string): string[] {
+  if (text.trim() === '') return []
   const items = text.split(',').map((item) => item.trim())
   if (items.includes('')) throw new InvalidArgumentError('It must be a list, separated by commas.')
   return items
@@ -49,3 +50,9 @@ export function hostPort(text: string): { host: string; port: number } {
   if (match === null || port > 65_535) throw new InvalidArgumentError('It must look like host:port.')
   return { host: (match[1] ?? match[2]) as string, port }
 }
+
+/** The fields that are there: an option that is not given must not be given as undefined. */
+export const present = <T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>
+  }

@@ -1,14 +1,17 @@
 /**
- * The flags and environment variables that say which Kafka, and how to be let in. Flags win.
+ * The flags and environment variables that say which Kafka, and how to be let in. Flags win; a variable that is empty
+ * is as good as none.
  *
  * A password never stands in the command line, where every user of the machine could read it.
  */
 import { readFileSync } from 'node:fs'
+import { InvalidArgumentError } from 'commander'
 import { Kafka, type KafkaOptions } from '../index.ts'
-import { command, integer, list, option } from './command.ts'
+import { command, integer, list, option, present } from './command.ts'
 import { UsageError } from './failure.ts'
 
 const mechanisms = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const
+type Mechanism = (typeof mechanisms)[number]
 
 /** What every command that talks to a Kafka knows. */
 export interface ConnectionFlags {
@@ -20,122 +23,111 @@ export interface ConnectionFlags {
   readonly tlsKey?: string | undefined
   readonly tlsServerName?: string | undefined
   readonly tlsInsecureSkipVerify?: true | undefined
-  readonly saslMechanism?: (typeof mechanisms)[number] | undefined
+  readonly saslMechanism?: Mechanism | undefined
   readonly username?: string | undefined
   readonly passwordFile?: string | undefined
-  readonly timeoutMs?: number | undefined
+  readonly timeoutMs: number
   readonly json?: true | undefined
 }
+
+const connectionOption = <const Flags extends string>(flags: Flags, description: string) =>
+  option(flags, description).helpGroup('Connection:')
 
 /** A command with the connection's flags, to which it adds its own. */
 export const connected = (name: string) =>
   command(name)
     .addOption(
-      option('-b, --brokers <host:port,…>', 'where to begin; the rest is learned from there')
+      connectionOption('-b, --brokers <host:port,…>', 'where to begin; the others are learned from there')
         .argParser(list)
-        .env('KAFKA_BROKERS')
-        .helpGroup('Connection:'),
+        .env('KAFKA_BROKERS'),
     )
     .addOption(
-      option('--client-id <name>', 'shown in the logs and quotas of the brokers')
+      connectionOption('--client-id <name>', 'shown in the logs and quotas of the brokers')
         .env('KAFKA_CLIENT_ID')
-        .default('ottla-cli')
-        .helpGroup('Connection:'),
+        .default('ottla-cli'),
+    )
+    .addOption(connectionOption('--tls', 'encrypt, and verify the certificate (env: KAFKA_TLS=true)'))
+    .addOption(connectionOption('--tls-ca <file>', 'whom to trust, PEM; turns TLS on').env('KAFKA_TLS_CA'))
+    .addOption(connectionOption('--tls-cert <file>', 'own certificate, PEM').env('KAFKA_TLS_CERT'))
+    .addOption(connectionOption('--tls-key <file>', 'its key, PEM').env('KAFKA_TLS_KEY'))
+    .addOption(connectionOption('--tls-server-name <name>', 'the name to find in the certificate'))
+    .addOption(
+      connectionOption('--tls-insecure-skip-verify', 'take any certificate from anybody: for experiments'),
     )
     .addOption(
-      option('--tls', 'encrypt, and verify the certificate').env('KAFKA_TLS').helpGroup('Connection:'),
+      connectionOption('--sasl-mechanism <name>', `${mechanisms.join(', ')}; PLAIN unless said otherwise`)
+        .argParser(mechanism)
+        .env('KAFKA_SASL_MECHANISM'),
+    )
+    .addOption(connectionOption('--username <name>', 'who asks, for SASL').env('KAFKA_USERNAME'))
+    .addOption(
+      connectionOption(
+        '--password-file <file>',
+        'holds the password; else it is taken from KAFKA_PASSWORD',
+      ).env('KAFKA_PASSWORD_FILE'),
     )
     .addOption(
-      option('--tls-ca <file>', 'certificate authority, PEM; turns TLS on')
-        .env('KAFKA_TLS_CA')
-        .helpGroup('Connection:'),
-    )
-    .addOption(
-      option('--tls-cert <file>', 'own certificate, PEM').env('KAFKA_TLS_CERT').helpGroup('Connection:'),
-    )
-    .addOption(option('--tls-key <file>', 'its key, PEM').env('KAFKA_TLS_KEY').helpGroup('Connection:'))
-    .addOption(
-      option('--tls-server-name <name>', 'the name to find in the certificate')
-        .env('KAFKA_TLS_SERVER_NAME')
-        .helpGroup('Connection:'),
-    )
-    .addOption(
-      option(
-        '--tls-insecure-skip-verify',
-        'take any certificate from anybody: for experiments only',
-      ).helpGroup('Connection:'),
-    )
-    .addOption(
-      option('--sasl-mechanism <name>', 'PLAIN unless said otherwise, once there is a user name')
-        .choices(mechanisms)
-        .env('KAFKA_SASL_MECHANISM')
-        .helpGroup('Connection:'),
-    )
-    .addOption(
-      option('--username <name>', 'user name for SASL').env('KAFKA_USERNAME').helpGroup('Connection:'),
-    )
-    .addOption(
-      option('--password-file <file>', 'file with the password, else it is taken from KAFKA_PASSWORD')
-        .env('KAFKA_PASSWORD_FILE')
-        .helpGroup('Connection:'),
-    )
-    .addOption(
-      option('--timeout-ms <n>', 'how long a broker may take to answer')
+      connectionOption('--timeout-ms <n>', 'how long a broker may take to answer, or to be found')
         .argParser(integer(1, 600_000))
-        .helpGroup('Connection:'),
+        .default(15_000),
     )
 
-/** The options of the client that the flags mean. */
-export function kafkaOptions(flags: ConnectionFlags, env: NodeJS.ProcessEnv = process.env): KafkaOptions {
-  if (flags.brokers === undefined) {
-    throw new UsageError('No brokers are named: give --brokers host:port, or set KAFKA_BROKERS.')
+function mechanism(text: string): Mechanism | undefined {
+  const found = mechanisms.find((name) => name === text.toUpperCase())
+  if (found === undefined && text !== '') {
+    throw new InvalidArgumentError(`It must be one of ${mechanisms.join(', ')}.`)
   }
-  const tls = tlsOptions(flags)
-  const sasl = saslOptions(flags, env)
-  return {
-    clientId: flags.clientId,
-    brokers: flags.brokers,
-    ...(tls === undefined ? {} : { tls }),
-    ...(sasl === undefined ? {} : { sasl }),
-    ...(flags.timeoutMs === undefined ? {} : { requestTimeoutMs: flags.timeoutMs }),
-  }
+  return found
 }
 
-function tlsOptions(flags: ConnectionFlags): KafkaOptions['tls'] {
-  const { tls, tlsCa, tlsCert, tlsKey, tlsServerName, tlsInsecureSkipVerify } = flags
-  if ((tlsCert === undefined) !== (tlsKey === undefined)) {
+/** The options of the client that the flags and the environment mean. */
+export function kafkaOptions(flags: ConnectionFlags, env: NodeJS.ProcessEnv = process.env): KafkaOptions {
+  const { clientId, brokers = [], timeoutMs: requestTimeoutMs } = flags
+  if (brokers.length === 0) {
+    throw new UsageError('No brokers are named: give --brokers host:port, or set KAFKA_BROKERS.')
+  }
+  const security = { tls: tlsOptions(flags, env), sasl: saslOptions(flags, env) }
+  return { clientId, brokers, requestTimeoutMs, ...present(security) }
+}
+
+function tlsOptions(flags: ConnectionFlags, env: NodeJS.ProcessEnv): KafkaOptions['tls'] {
+  const { tlsCa, tlsCert, tlsKey, tlsServerName, tlsInsecureSkipVerify } = flags
+  if (!tlsCert !== !tlsKey) {
     throw new UsageError('--tls-cert and --tls-key belong together: give both or none.')
   }
-  const files = {
-    ...(tlsCa === undefined ? {} : { ca: fileOf('--tls-ca', tlsCa) }),
-    ...(tlsCert === undefined ? {} : { cert: fileOf('--tls-cert', tlsCert) }),
-    ...(tlsKey === undefined ? {} : { key: fileOf('--tls-key', tlsKey) }),
-    ...(tlsServerName === undefined ? {} : { serverName: tlsServerName }),
-    ...(tlsInsecureSkipVerify === true ? { insecureSkipVerify: true } : {}),
-  }
-  if (Object.keys(files).length > 0) return files
-  return tls
+  const options = present({
+    ca: pem('--tls-ca', tlsCa),
+    cert: pem('--tls-cert', tlsCert),
+    key: pem('--tls-key', tlsKey),
+    serverName: tlsServerName,
+    insecureSkipVerify: tlsInsecureSkipVerify,
+  })
+  if (Object.keys(options).length > 0) return options
+  return flags.tls === true || env['KAFKA_TLS'] === 'true' ? true : undefined
 }
 
 function saslOptions(flags: ConnectionFlags, env: NodeJS.ProcessEnv): KafkaOptions['sasl'] {
-  const { username, passwordFile, saslMechanism: mechanism } = flags
-  if (username === undefined) {
-    if (mechanism === undefined) return undefined
-    throw new UsageError(`${mechanism} needs a user name: give --username, or set KAFKA_USERNAME.`)
+  const { username, passwordFile, saslMechanism } = flags
+  if (!username) {
+    if (saslMechanism === undefined) return undefined
+    throw new UsageError(`${saslMechanism} needs a user name: give --username, or set KAFKA_USERNAME.`)
   }
-  const password =
-    passwordFile === undefined
-      ? env['KAFKA_PASSWORD']
-      : fileOf('--password-file', passwordFile)
-          .toString()
-          .replace(/\r?\n$/, '')
-  if (password === undefined || password === '') {
+  const password = passwordFile
+    ? fileOf('--password-file', passwordFile)
+        .toString()
+        .replace(/\r?\n$/, '')
+    : env['KAFKA_PASSWORD']
+  if (!password) {
     throw new UsageError(
       `There is no password for ${username}: set KAFKA_PASSWORD, or name a file with --password-file.`,
     )
   }
-  return { mechanism: mechanism ?? 'PLAIN', username, password }
+  return { mechanism: saslMechanism ?? 'PLAIN', username, password }
 }
+
+/** The file's bytes; a variable may hold the PEM text itself, as it does where there are no files to mount. */
+const pem = (flag: string, value: string | undefined): string | Buffer | undefined =>
+  !value ? undefined : value.includes('-----BEGIN') ? value : fileOf(flag, value)
 
 function fileOf(flag: string, path: string): Buffer {
   try {

@@ -40,6 +40,11 @@ export class Output {
   }
 }
 
+/** Writes a short answer: text as it is, anything else as one line of JSON. */
+export function print(answer: unknown): void {
+  process.stdout.write(typeof answer === 'string' ? answer : `${JSON.stringify(answer)}\n`)
+}
+
 /** Columns for people: as wide as their widest cell, two spaces between. */
 export function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
   const cells = [head, ...rows].map((row) => row.map(String))
