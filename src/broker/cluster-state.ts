@@ -1,0 +1,354 @@
+/**
+ * The state that the nodes of a cluster share: nodes, topics, configs, ids. It plays the controller: every change of
+ * it is made here, at once and for all nodes.
+ *
+ * Stale metadata does not arise by itself, as it does in Kafka; a test makes it with a fault on the Metadata API.
+ */
+import { errorCode } from '../protocol/error-codes.ts'
+import type { Clock } from '../util/clock.ts'
+import type { Logger } from '../util/logger.ts'
+import type { Random } from '../util/random.ts'
+import type { BrokerNode } from './broker-node.ts'
+import type { GroupCoordinators } from './groups/group-coordinators.ts'
+import { LogBudget } from './log-budget.ts'
+import type { Partition, PartitionHost } from './partition.ts'
+import { Topic } from './topic.ts'
+import { brokerConfigRow, type Configs, refusedTopicConfig } from './topic-settings.ts'
+
+/** Partitions of one topic at most: a request for more would exhaust the process. */
+export const MAX_PARTITIONS = 10_000
+const MAX_NAME_LENGTH = 249
+const OFFSETS_TOPIC = '__consumer_offsets'
+
+export interface ClusterStateOptions {
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly configs: Configs
+  readonly logBytes: number
+  /** Whose rules count: `4.1`, `4.5`. */
+  readonly kafkaVersion: string
+}
+
+export interface TopicSpec {
+  readonly name: string
+  /** -1: the cluster's default. */
+  readonly partitions: number
+  /** -1: the cluster's default. */
+  readonly replicationFactor: number
+  /** Replicas of each partition, by hand. */
+  readonly assignments?: readonly (readonly number[])[]
+  readonly configs?: Configs
+}
+
+/** Why the controller does not do something. */
+export interface Problem {
+  readonly errorCode: number
+  readonly message: string
+}
+
+const problem = (code: number, message: string): Problem => ({ errorCode: code, message })
+
+export class ClusterState implements PartitionHost {
+  readonly clusterId: string
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly budget: LogBudget
+  readonly strictStart: boolean
+  /** Set once, when the cluster is put together. */
+  groups!: GroupCoordinators
+  readonly #nodes = new Map<number, BrokerNode>()
+  readonly #topics = new Map<string, Topic>()
+  readonly #topicsById = new Map<string, Topic>()
+  #configs: Configs
+  /** So that replicas of topics spread over the nodes. */
+  #placements = 0
+  #nextProducerId = 0
+  #isStopped = false
+
+  constructor(options: ClusterStateOptions) {
+    this.clock = options.clock
+    this.random = options.random
+    this.logger = options.logger
+    this.#configs = options.configs
+    this.budget = new LogBudget(options.logBytes)
+    const [major = 0, minor = 0] = options.kafkaVersion.split('.').map(Number)
+    this.strictStart = major > 4 || (major === 4 && minor >= 5)
+    this.clusterId = this.#uuid()
+  }
+
+  // ------------------------------------------------------------------------------------------------ configs
+
+  get configs(): Configs {
+    return this.#configs
+  }
+
+  /** A broker config as it stands, by Kafka's name. */
+  configText(name: string): string {
+    return this.#configs[name] ?? brokerConfigRow(name)?.default ?? ''
+  }
+
+  /** As a number; `fallback` for one that is not known here. */
+  config(name: string, fallback = 0): number {
+    const text = this.configText(name)
+    return text === '' ? fallback : Number(text)
+  }
+
+  configFlag(name: string): boolean {
+    return this.configText(name) === 'true'
+  }
+
+  configure(configs: Configs): void {
+    this.#configs = configs
+    for (const topic of this.topics()) topic.configure(topic.configs, configs)
+  }
+
+  get lagTimeMaxMs(): number {
+    return this.config('replica.lag.time.max.ms')
+  }
+
+  get followerFetchBytes(): number {
+    return this.config('replica.fetch.max.bytes')
+  }
+
+  get producerExpirationMs(): number {
+    return this.config('producer.id.expiration.ms')
+  }
+
+  // -------------------------------------------------------------------------------------------------- nodes
+
+  addNode(node: BrokerNode): void {
+    this.#nodes.set(node.id, node)
+  }
+
+  /** A node that the cluster counts as alive. */
+  node(id: number): BrokerNode | undefined {
+    const node = this.#nodes.get(id)
+    return node?.isRegistered ? node : undefined
+  }
+
+  nodes(): BrokerNode[] {
+    return [...this.#nodes.values()].filter((node) => node.isRegistered)
+  }
+
+  isAlive(nodeId: number): boolean {
+    const node = this.#nodes.get(nodeId)
+    return node?.isRegistered === true && node.isRunning
+  }
+
+  /** The living node with the lowest id: clients are told that it is the controller. */
+  get controllerId(): number {
+    return this.nodes()[0]?.id ?? -1
+  }
+
+  nodeUp(node: BrokerNode): void {
+    node.isRunning = true
+    node.isRegistered = true
+    for (const partition of this.partitions()) partition.nodeUp(node.id)
+  }
+
+  /** The process of the node ended and nobody was told. */
+  nodeKilled(node: BrokerNode): void {
+    node.isRunning = false
+    for (const partition of this.partitions()) partition.halt(node.id)
+  }
+
+  /** The cluster no longer counts on the node: others lead in its place. */
+  nodeDown(node: BrokerNode): void {
+    node.isRunning = false
+    node.isRegistered = false
+    for (const partition of this.partitions()) partition.nodeDown(node.id)
+  }
+
+  leaderChanged(partition: Partition): void {
+    if (partition.topic.name === OFFSETS_TOPIC && !this.#isStopped) this.groups.leaderChanged(partition.index)
+  }
+
+  // ------------------------------------------------------------------------------------------------- topics
+
+  topics(): IterableIterator<Topic> {
+    return this.#topics.values()
+  }
+
+  topic(name: string): Topic | undefined {
+    return this.#topics.get(name)
+  }
+
+  topicById(id: string): Topic | undefined {
+    return this.#topicsById.get(id)
+  }
+
+  *partitions(): Generator<Partition, void> {
+    for (const topic of this.#topics.values()) yield* topic.partitions
+  }
+
+  partition(topic: string, index: number): Partition | undefined {
+    return this.#topics.get(topic)?.partitions[index]
+  }
+
+  /** What is wrong with a topic before it is made. */
+  checkTopic(spec: TopicSpec): Problem | undefined {
+    if (this.#topics.has(spec.name)) {
+      return problem(errorCode.TOPIC_ALREADY_EXISTS, `Topic '${spec.name}' already exists.`)
+    }
+    return this.#checkName(spec.name) ?? this.#checkLayout(spec) ?? checkConfigs(spec.configs ?? {})
+  }
+
+  /** Makes a topic that `checkTopic` has passed. */
+  createTopic(spec: TopicSpec): Topic {
+    const topic = new Topic(spec.name, this.#uuid(), spec.configs ?? {}, this.#configs)
+    this.#topics.set(topic.name, topic)
+    this.#topicsById.set(topic.id, topic)
+    const { partitions, replicationFactor } = this.layoutOf(spec)
+    const layout = spec.assignments ?? this.#place(partitions, replicationFactor)
+    for (const replicas of layout) topic.addPartition(replicas, this)
+    return topic
+  }
+
+  /** Partitions and replicas with the cluster's defaults filled in. */
+  layoutOf(spec: TopicSpec): { readonly partitions: number; readonly replicationFactor: number } {
+    if (spec.assignments !== undefined) {
+      const replicationFactor = spec.assignments[0]?.length ?? 0
+      return { partitions: spec.assignments.length, replicationFactor }
+    }
+    return {
+      partitions: spec.partitions === -1 ? this.config('num.partitions') : spec.partitions,
+      replicationFactor:
+        spec.replicationFactor === -1 ? this.config('default.replication.factor') : spec.replicationFactor,
+    }
+  }
+
+  deleteTopic(topic: Topic): void {
+    this.#topics.delete(topic.name)
+    this.#topicsById.delete(topic.id)
+    for (const partition of topic.partitions) partition.delete()
+    this.groups.topicDeleted(topic.name)
+  }
+
+  /** Adds partitions up to `count`. The caller has checked it. */
+  growTopic(topic: Topic, count: number, assignments?: readonly (readonly number[])[]): void {
+    const added = count - topic.partitions.length
+    const factor = topic.partitions[0]?.replicas.length ?? 1
+    for (const replicas of assignments ?? this.#place(added, factor)) topic.addPartition(replicas, this)
+  }
+
+  /** A topic that a client asked for by name, made on the way if the cluster allows that. */
+  topicOrCreate(name: string, mayCreate: boolean): Topic | Problem {
+    const known = this.#topics.get(name)
+    if (known !== undefined) return known
+    const badName = this.#checkName(name)
+    if (badName !== undefined) return badName
+    const unknown = problem(errorCode.UNKNOWN_TOPIC_OR_PARTITION, `topic ${name} does not exist`)
+    if (!mayCreate || !this.configFlag('auto.create.topics.enable')) return unknown
+    const replicationFactor = Math.min(this.config('default.replication.factor'), this.nodes().length)
+    const spec = { name, partitions: -1, replicationFactor }
+    return this.checkTopic(spec) ?? this.createTopic(spec)
+  }
+
+  /** Kafka's topic of committed offsets: its partitions decide which node coordinates a group. */
+  offsetsTopic(): Topic {
+    const known = this.#topics.get(OFFSETS_TOPIC)
+    if (known !== undefined) return known
+    const replicationFactor = Math.min(this.config('offsets.topic.replication.factor'), this.nodes().length)
+    const partitions = this.config('offsets.topic.num.partitions')
+    const configs = { 'cleanup.policy': 'compact', 'segment.bytes': '104857600' }
+    return this.createTopic({ name: OFFSETS_TOPIC, partitions, replicationFactor, configs })
+  }
+
+  /** The replicas of an assignment by hand must be distinct nodes of this cluster. */
+  checkReplicas(replicas: readonly number[]): Problem | undefined {
+    const isValid =
+      replicas.length > 0 &&
+      new Set(replicas).size === replicas.length &&
+      replicas.every((id) => this.#nodes.has(id))
+    if (isValid) return undefined
+    return problem(
+      errorCode.INVALID_REPLICA_ASSIGNMENT,
+      `[${replicas}] are not distinct nodes of this cluster`,
+    )
+  }
+
+  nextProducerId(): number {
+    return this.#nextProducerId++
+  }
+
+  /** Ends every role, so that nothing is left waiting. */
+  stop(): void {
+    this.#isStopped = true
+    for (const partition of this.partitions()) partition.stop()
+    this.groups.stop()
+  }
+
+  #checkName(name: string): Problem | undefined {
+    const code = errorCode.INVALID_TOPIC_EXCEPTION
+    if (name === '') return problem(code, 'Topic name is invalid: the empty string is not allowed')
+    if (name === '.' || name === '..') return problem(code, `Topic name is invalid: '.' or '..'`)
+    if (name.length > MAX_NAME_LENGTH) {
+      return problem(code, `Topic name is invalid: the length is longer than ${MAX_NAME_LENGTH}`)
+    }
+    if (/^[a-zA-Z0-9._-]+$/.test(name)) return undefined
+    return problem(
+      code,
+      `Topic name is invalid: '${name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'`,
+    )
+  }
+
+  #checkLayout(spec: TopicSpec): Problem | undefined {
+    if (spec.assignments !== undefined) return this.#checkAssignments(spec)
+    const { partitions, replicationFactor } = this.layoutOf(spec)
+    const count = this.checkPartitionCount(partitions)
+    if (count !== undefined) return count
+    if (replicationFactor < 1 || replicationFactor > this.nodes().length) {
+      const message = `Unable to replicate the partition ${replicationFactor} time(s): there are ${this.nodes().length} nodes`
+      return problem(errorCode.INVALID_REPLICATION_FACTOR, message)
+    }
+    return undefined
+  }
+
+  checkPartitionCount(partitions: number): Problem | undefined {
+    if (partitions >= 1 && partitions <= MAX_PARTITIONS) return undefined
+    const message = `Number of partitions was set to ${partitions}: it must be from 1 to ${MAX_PARTITIONS}`
+    return problem(errorCode.INVALID_PARTITIONS, message)
+  }
+
+  #checkAssignments(spec: TopicSpec): Problem | undefined {
+    const assignments = spec.assignments ?? []
+    if (spec.partitions !== -1 || spec.replicationFactor !== -1) {
+      const message = 'partitions and replication factor must be -1 when replicas are assigned by hand'
+      return problem(errorCode.INVALID_REQUEST, message)
+    }
+    const bad = this.checkPartitionCount(assignments.length)
+    if (bad !== undefined) return bad
+    for (const replicas of assignments) {
+      const wrong = this.checkReplicas(replicas)
+      if (wrong !== undefined) return wrong
+      if (replicas.length !== assignments[0]?.length) {
+        const message = 'all partitions must have the same number of replicas'
+        return problem(errorCode.INVALID_REPLICA_ASSIGNMENT, message)
+      }
+    }
+    return undefined
+  }
+
+  /** Round robin over the living nodes, going on where the last topic ended. */
+  #place(partitions: number, factor: number): number[][] {
+    const ids = this.nodes().map((node) => node.id)
+    return Array.from({ length: partitions }, () => {
+      const first = this.#placements++
+      return Array.from({ length: factor }, (_, index) => ids[(first + index) % ids.length] as number)
+    })
+  }
+
+  #uuid(): string {
+    return this.random.bytes(16).toString('base64url')
+  }
+}
+
+function checkConfigs(configs: Configs): Problem | undefined {
+  for (const [name, value] of Object.entries(configs)) {
+    const why = refusedTopicConfig(name, value)
+    if (why !== undefined) return problem(errorCode.INVALID_CONFIG, why)
+  }
+  return undefined
+}

@@ -1,0 +1,89 @@
+/** Metadata (3): the living nodes, and the topics that were asked for. */
+import { errorCode } from '../../protocol/error-codes.ts'
+import { metadata } from '../../protocol/messages/metadata.ts'
+import { type ReceivedRequestOf, type SentResponseOf, zeroUuid } from '../../protocol/schema.ts'
+import type { ClusterState } from '../cluster-state.ts'
+import type { Handler, RequestContext } from '../handler.ts'
+import type { Partition } from '../partition.ts'
+import { Topic } from '../topic.ts'
+
+type Request = ReceivedRequestOf<typeof metadata>
+type TopicAnswer = NonNullable<SentResponseOf<typeof metadata>['topics']>[number]
+
+/** In version 0 an empty list asks for all topics; later null does. */
+const NULL_MEANS_ALL = 1
+/** Creation by asking can be refused; before, it is always meant. */
+const CREATION_IS_ASKED = 4
+/** Everything that a principal may do, without authorization: as Kafka answers without an authorizer. */
+const ALL_TOPIC_OPERATIONS = 0x0df8
+const ALL_CLUSTER_OPERATIONS = 0x1f80
+
+export const metadataHandler: Handler<typeof metadata> = {
+  api: metadata,
+  versions: [0, 13],
+  perPartition: true,
+  handle(request, context) {
+    const { cluster, version } = context
+    const topics = answerTopics(request, context)
+    return {
+      brokers: cluster.nodes().map(({ id, host, port, rack }) => ({ nodeId: id, host, port, rack })),
+      clusterId: cluster.clusterId,
+      controllerId: cluster.controllerId,
+      topics,
+      ...(version >= 8 && version <= 10 && request.includeClusterAuthorizedOperations
+        ? { clusterAuthorizedOperations: ALL_CLUSTER_OPERATIONS }
+        : {}),
+    }
+  },
+}
+
+function answerTopics(request: Request, context: RequestContext): TopicAnswer[] {
+  const { cluster, version } = context
+  const { topics } = request
+  if (topics === null || (version < NULL_MEANS_ALL && topics.length === 0)) {
+    return [...cluster.topics()].map((topic) => answerTopic(topic, request, context))
+  }
+  const mayCreate = version < CREATION_IS_ASKED || request.allowAutoTopicCreation
+  return topics.map(({ name, topicId }) => {
+    if (name === null || (name === '' && topicId !== zeroUuid)) {
+      const topic = cluster.topicById(topicId)
+      if (topic !== undefined) return answerTopic(topic, request, context)
+      return {
+        errorCode: errorCode.UNKNOWN_TOPIC_ID,
+        name: version >= 12 ? null : '',
+        topicId,
+        partitions: [],
+      }
+    }
+    const found = cluster.topicOrCreate(name, mayCreate)
+    if (found instanceof Topic) return answerTopic(found, request, context)
+    return { errorCode: found.errorCode, name, partitions: [] }
+  })
+}
+
+function answerTopic(topic: Topic, request: Request, context: RequestContext): TopicAnswer {
+  const injected = context.injectedError(topic.name, -1)
+  return {
+    errorCode: injected,
+    name: topic.name,
+    topicId: topic.id,
+    isInternal: topic.isInternal,
+    partitions: injected === 0 ? topic.partitions.map((one) => answerPartition(one, context.cluster)) : [],
+    ...(context.version >= 8 && request.includeTopicAuthorizedOperations
+      ? { topicAuthorizedOperations: ALL_TOPIC_OPERATIONS }
+      : {}),
+  }
+}
+
+function answerPartition(partition: Partition, cluster: ClusterState) {
+  const { leaderId, leaderEpoch, index, replicas, isr } = partition
+  return {
+    errorCode: leaderId === -1 ? errorCode.LEADER_NOT_AVAILABLE : errorCode.NONE,
+    partitionIndex: index,
+    leaderId,
+    leaderEpoch,
+    replicaNodes: replicas,
+    isrNodes: isr,
+    offlineReplicas: replicas.filter((id) => cluster.node(id) === undefined),
+  }
+}
