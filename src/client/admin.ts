@@ -143,6 +143,7 @@ export class Admin {
     return listGroupsOn(this.#cluster, options)
   }
 
+  /** State, assignor and members. @throws GROUP_ID_NOT_FOUND */
   describeGroups(groupIds: readonly string[], options: AdminCallOptions = {}): Promise<DescribedGroup[]> {
     return describeGroupsOn(this.#cluster, groupIds, options)
   }

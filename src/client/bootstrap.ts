@@ -11,6 +11,10 @@ import type { ConnectionPool } from './connection-pool.ts'
 import { formatAddress } from './dial.ts'
 import type { Broker } from './metadata-cache.ts'
 import type { ClusterOptions } from './options.ts'
+import { race } from './race.ts'
+
+/** A broker that has not answered for so long is given up for another one, though it may still come. */
+const STAGGER_MS = 500
 
 export interface BootstrapPorts {
   readonly options: ClusterOptions
@@ -67,37 +71,43 @@ export class Bootstrap {
   async #search(): Promise<Connection> {
     const { options, pool, brokers, signal } = this.#ports
     const failures: OttlaError[] = []
-    const known = shuffled(brokers(), options.random)
-    const ready = known.filter(({ nodeId }) => !pool.isBackingOff(nodeId))
-    for (const { nodeId } of ready) {
-      const connection = await attempt(() => pool.get(nodeId), failures)
-      if (signal.aborted) throw signal.reason
-      if (connection !== undefined) return connection
-    }
-    for (const address of shuffled(options.brokers, options.random)) {
-      const connection = await attempt(() => Connection.open(address, options, { signal }), failures)
-      if (signal.aborted) {
-        connection?.close(signal.reason)
-        throw signal.reason
-      }
-      if (connection === undefined) continue
-      this.#seed?.retire('another connection took its place')
-      this.#seed = connection
-      return connection
-    }
-    throw allFailed(failures, options.brokers.map(formatAddress))
+    const known = shuffled(brokers(), options.random).filter(({ nodeId }) => !pool.isBackingOff(nodeId))
+    const found = await this.#first(
+      known.map(
+        ({ nodeId }) =>
+          () =>
+            pool.get(nodeId),
+      ),
+      // A connection that came too late stays in the pool: somebody will want it.
+      { failures, onLate: () => undefined },
+    )
+    if (found !== undefined) return found
+    const late = (connection: Connection) => connection.close()
+    const seed = await this.#first(
+      shuffled(options.brokers, options.random).map(
+        (address) => () => Connection.open(address, options, { signal }),
+      ),
+      { failures, onLate: late },
+    )
+    if (seed === undefined) throw allFailed(failures, options.brokers.map(formatAddress))
+    this.#seed?.retire('another connection took its place')
+    this.#seed = seed
+    return seed
   }
-}
 
-async function attempt(
-  open: () => Promise<Connection>,
-  failures: OttlaError[],
-): Promise<Connection | undefined> {
-  try {
-    return await open()
-  } catch (error) {
-    failures.push(error as OttlaError)
-    return undefined
+  async #first(
+    attempts: readonly (() => Promise<Connection>)[],
+    { failures, onLate }: { failures: OttlaError[]; onLate: (connection: Connection) => void },
+  ): Promise<Connection | undefined> {
+    const { options, signal } = this.#ports
+    const winner = await race(attempts, { clock: options.clock, staggerMs: STAGGER_MS, onLate }, (error) =>
+      failures.push(error as OttlaError),
+    )
+    if (signal.aborted) {
+      winner?.close(signal.reason)
+      throw signal.reason
+    }
+    return winner
   }
 }
 

@@ -64,6 +64,7 @@ export class Channel {
   #timerAt = Number.POSITIVE_INFINITY
   #ended: OttlaError | undefined
   #isRetired = false
+  #answers = 0
 
   constructor(settings: ChannelSettings) {
     this.#settings = settings
@@ -250,6 +251,7 @@ export class Channel {
   #onFrame(frame: Buffer): boolean {
     const reader = new Reader(frame)
     const entry = this.#inFlight.answer(reader.int32())
+    this.#answers++
     let body: unknown
     try {
       body = decodeResponse(entry.api, versionOfAnswer(entry, frame), reader)
@@ -370,7 +372,10 @@ export class Channel {
   }
 
   #closedByBroker(): OttlaError {
-    const where = this.#frames.isMidFrame ? ' in the middle of a response' : ''
+    let where = ''
+    if (this.#frames.isMidFrame) where = ' in the middle of a response'
+    // ApiVersions is answered to anybody; what comes next only to those who have logged in.
+    else if (this.#answers <= 1) where = ' without an answer (does it want TLS or SASL?)'
     return this.#reason(`${this.#settings.broker} closed the connection${where}`)
   }
 

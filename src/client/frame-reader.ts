@@ -68,6 +68,8 @@ export class FrameReader {
   }
 
   #check(size: number): void {
+    const other = otherProtocol(size)
+    if (other !== undefined) throw new OttlaError('MALFORMED_FRAME', other)
     if (size < SIZE_BYTES)
       throw new OttlaError('MALFORMED_FRAME', `a response of ${size} bytes was announced`)
     if (size > this.#maxBytes) {
@@ -77,4 +79,12 @@ export class FrameReader {
       )
     }
   }
+}
+
+/** What the first bytes of a peer say that does not speak Kafka's protocol. As sizes they would be absurd. */
+function otherProtocol(size: number): string | undefined {
+  // A TLS record: 0x15 alert or 0x16 handshake, then version 3.x.
+  if (size >>> 16 === 0x1503 || size >>> 16 === 0x1603) return 'the port speaks TLS: set the option tls'
+  if (size === 0x48545450) return 'the port speaks HTTP'
+  return undefined
 }

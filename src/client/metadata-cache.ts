@@ -53,6 +53,8 @@ export class MetadataCache {
   #brokers = new Map<number, Broker>()
   #topics = new Map<string, TopicMetadata>()
   #namesById = new Map<string, string>()
+  /** When a topic was last spoken of, by the clock of the caller. */
+  readonly #seenAt = new Map<string, number>()
 
   brokers(): readonly Broker[] {
     return [...this.#brokers.values()]
@@ -76,21 +78,25 @@ export class MetadataCache {
   }
 
   /** Takes a response. Topics that it does not speak of stay as they are; brokers are replaced. */
-  apply(response: Response): void {
+  apply(response: Response, now: number): void {
     // An empty list is no news of a cluster without brokers but an answer of one that is still starting.
     if (response.brokers.length > 0) {
       this.#brokers = new Map(response.brokers.map((broker) => [broker.nodeId, Object.freeze({ ...broker })]))
     }
     if (response.clusterId !== null) this.clusterId = response.clusterId
     this.controllerId = response.controllerId
-    for (const topic of response.topics) this.#applyTopic(topic)
+    for (const topic of response.topics) this.#applyTopic(topic, now)
   }
 
-  /** Forgets a topic that nobody asks for any more. */
-  forget(name: string): void {
-    const known = this.#topics.get(name)
-    this.#topics.delete(name)
-    if (known !== undefined) this.#namesById.delete(known.topicId)
+  /** Forgets topics that no response has spoken of since then, unless they are to be kept. */
+  expire(before: number, keep: (name: string) => boolean): void {
+    for (const [name, seenAt] of this.#seenAt) {
+      if (seenAt >= before || keep(name)) continue
+      const known = this.#topics.get(name)
+      if (known !== undefined) this.#namesById.delete(known.topicId)
+      this.#topics.delete(name)
+      this.#seenAt.delete(name)
+    }
   }
 
   /** Drops the brokers, so that the configured ones are asked again (KIP-1102). */
@@ -119,10 +125,11 @@ export class MetadataCache {
     return true
   }
 
-  #applyTopic(given: ResponseTopic): void {
+  #applyTopic(given: ResponseTopic, now: number): void {
     const known = given.name === null ? this.topicById(given.topicId) : this.#topics.get(given.name)
     const name = given.name ?? known?.name
     if (name === undefined) return
+    this.#seenAt.set(name, now)
     const { errorCode: code, topicId, isInternal } = given
     if (code !== 0 && !isGone(code) && known !== undefined && known.partitions.length > 0) {
       // Nothing is said about the partitions: what is known of them still stands.

@@ -171,7 +171,9 @@ export class MetadataRefresher {
         if (signal.aborted) return
         if (response.errorCode === errorCode.REBOOTSTRAP_REQUIRED) cache.forgetBrokers()
         if (response.errorCode !== 0) throw new BrokerError(response.errorCode, 'Metadata')
-        cache.apply(response)
+        const now = options.clock.monotonic()
+        cache.apply(response, now)
+        cache.expire(now - options.metadataMaxAgeMs, (name) => this.#watched.has(name))
         onApplied()
         this.tell()
         return

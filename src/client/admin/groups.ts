@@ -1,5 +1,5 @@
 /** Consumer groups: ListGroups (API key 16), DescribeGroups (15), DeleteGroups (42). */
-import { BrokerError } from '../../protocol/error-codes.ts'
+import { BrokerError, errorCode } from '../../protocol/error-codes.ts'
 import { assignment, decodeConsumerProtocol } from '../../protocol/messages/consumer-protocol.ts'
 import { deleteGroups, describeGroups, listGroups } from '../../protocol/messages/index.ts'
 import type { Cluster } from '../cluster.ts'
@@ -68,7 +68,7 @@ export interface GroupMember {
 
 export interface DescribedGroup {
   readonly groupId: string
-  /** `Stable`, `PreparingRebalance`, `CompletingRebalance`, `Empty`, `Dead`. A group that does not exist is `Dead`. */
+  /** `Stable`, `PreparingRebalance`, `CompletingRebalance`, `Empty`. */
   readonly state: string
   readonly protocolType: string
   /** The assignor in use. */
@@ -96,7 +96,9 @@ export function describeGroupsOn(
         return outcomesOf(items, answers, {
           subject: (groupId) => groupId,
           outcome: (groupId, answer): Outcome<DescribedGroup> => {
-            const { errorCode: code, errorMessage: brokerMessage } = answer
+            const { errorMessage: brokerMessage } = answer
+            // Brokers before 4.0 call a group that does not exist dead (KIP-1043).
+            const code = answer.groupState === 'Dead' ? errorCode.GROUP_ID_NOT_FOUND : answer.errorCode
             if (code !== 0)
               return { error: new BrokerError(code, 'DescribeGroups', { groupId, brokerMessage }) }
             const { groupState: state, protocolType, protocolData: protocol } = answer

@@ -228,7 +228,7 @@ async function ask(
   const body = { topics, allowAutoTopicCreation: false }
   const response = await connection.request(metadata, body, { timeoutMs })
   const cache = new MetadataCache()
-  cache.apply(response)
+  cache.apply(response, 0)
   return cache
 }
 
