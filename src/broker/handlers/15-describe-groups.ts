@@ -20,12 +20,9 @@ export const describeGroupsHandler: Handler<typeof describeGroups> = {
       if (description !== undefined) {
         return { ...description, groupId, errorCode: errorCode.NONE, authorizedOperations }
       }
-      const error = version >= SAYS_NOT_FOUND ? errorCode.GROUP_ID_NOT_FOUND : errorCode.NONE
-      return {
-        ...failed(groupId, error, `Group ${groupId} not found.`),
-        authorizedOperations,
-        groupState: 'Dead',
-      }
+      const dead = { ...failed(groupId, errorCode.NONE, null), groupState: 'Dead' }
+      if (version < SAYS_NOT_FOUND) return dead
+      return { ...dead, errorCode: errorCode.GROUP_ID_NOT_FOUND, errorMessage: `Group ${groupId} not found.` }
     })
     return { groups: described }
   },

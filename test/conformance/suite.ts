@@ -1,0 +1,21 @@
+/**
+ * What every broker must answer: one suite for the embedded broker and for a real Apache Kafka. It speaks single
+ * frames, so that no client hides a mistake, and was written against what a real Kafka was seen to answer.
+ */
+import { after, before, describe } from 'node:test'
+import { groupConformance } from './groups.ts'
+import { type Place, Target } from './target.ts'
+
+export function conformance(name: string, makePlace: () => Promise<Place>): void {
+  describe(`conformance: ${name}`, () => {
+    let target: Target | undefined
+    before(async () => {
+      target = await Target.of(await makePlace())
+    })
+    after(async () => {
+      await target?.stop()
+    })
+    const targeted = () => target as Target
+    groupConformance(targeted)
+  })
+}
