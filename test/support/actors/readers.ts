@@ -86,8 +86,12 @@ const kafkajs: LogReader = {
   name: 'kafkajs',
   foreign: true,
   async read(brokers, { topic, ends }, sink) {
-    const { Kafka: KafkaJs, logLevel } = await import('kafkajs')
-    const client = new KafkaJs({ clientId: 'log-reader', brokers: [...brokers], logLevel: logLevel.NOTHING })
+    const { default: kafkajs } = await import('kafkajs')
+    const client = new kafkajs.Kafka({
+      clientId: 'log-reader',
+      brokers: [...brokers],
+      logLevel: kafkajs.logLevel.NOTHING,
+    })
     const consumer = client.consumer({ groupId: `log-reader-${process.pid}-${process.hrtime.bigint()}` })
     const missing = new Set(ends.filter((end) => end.logEnd > end.logStart).map(({ partition }) => partition))
     if (missing.size === 0) return
