@@ -1,0 +1,73 @@
+/**
+ * Everything that `import … from 'ottla'` offers, by name. A test holds this list to its snapshot: an export is a
+ * promise.
+ */
+export type {
+  ActiveProducer,
+  AdminCallOptions,
+  AlteredConfigs,
+  ConfigChange,
+  ConfigEntry,
+  ConfigResource,
+  CreatedTopic,
+  DeletedRecords,
+  DescribeConfigsOptions,
+  DescribedCluster,
+  DescribedConfigs,
+  DescribedGroup,
+  FoundOffset,
+  GroupMember,
+  GroupOffset,
+  GroupOffsetsOptions,
+  ListedGroup,
+  ListGroupsOptions,
+  ListOffsetsOptions,
+  NewGroupOffset,
+  NewPartitions,
+  NewTopic,
+  OffsetPosition,
+  OffsetQuery,
+  PartitionProducers,
+  ProducersQuery,
+  RecordsToDelete,
+} from './client/admin.ts'
+export { type Admin, PartialFailureError } from './client/admin.ts'
+export type { PartitionMetadata, TopicMetadata } from './client/cluster.ts'
+export type { Address, Dial } from './client/dial.ts'
+export type { OauthToken } from './client/sasl/oauthbearer.ts'
+export type { SaslOptions } from './client/sasl/options.ts'
+export type { TlsOptions } from './client/tls.ts'
+export type {
+  Consumer,
+  ConsumerBatch,
+  ConsumerOptions,
+  ConsumerRecord,
+  FailureOptions,
+  FencedReport,
+  HandlerContext,
+  RebalanceEvent,
+  ResetReport,
+  SkipReport,
+  StartFrom,
+} from './consumer/consumer.ts'
+export { type ErrorCode, type ErrorFields, errorCodes, OttlaError } from './errors.ts'
+export { Kafka, type KafkaOptions } from './kafka.ts'
+export {
+  type DeliveredReport,
+  type DeliveryListener,
+  type DeliveryReport,
+  type DeliveryResult,
+  type FailedReport,
+  type HeaderObject,
+  PartialDeliveryError,
+  type Partitioner,
+  type Producer,
+  type ProducerOptions,
+  type ProducerRecord,
+  type Receipt,
+} from './producer/producer.ts'
+export { BrokerError, type KafkaErrorName } from './protocol/error-codes.ts'
+export type { Compression, HeaderList } from './protocol/record-batch.ts'
+export type { Clock, Timer } from './util/clock.ts'
+export type { Logger } from './util/logger.ts'
+export type { Random } from './util/random.ts'
