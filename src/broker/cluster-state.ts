@@ -137,6 +137,11 @@ export class ClusterState implements PartitionHost {
     return node?.isRegistered === true && node.isRunning
   }
 
+  /** Those that are down too. */
+  allNodes(): BrokerNode[] {
+    return [...this.#nodes.values()]
+  }
+
   /** The living node with the lowest id: clients are told that it is the controller. */
   get controllerId(): number {
     return this.nodes()[0]?.id ?? -1

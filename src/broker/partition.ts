@@ -36,6 +36,7 @@ export class Partition implements LeaderHost {
   readonly index: number
   readonly #host: PartitionHost
   #replicas: readonly number[]
+  #settled: readonly number[]
   #isr: readonly number[]
   #leaderId = -1
   #leaderEpoch = -1
@@ -50,6 +51,7 @@ export class Partition implements LeaderHost {
     this.index = index
     this.#host = host
     this.#replicas = replicas
+    this.#settled = replicas
     for (const id of replicas) this.#copies.set(id, new Replica(id, host.budget))
     const alive = replicas.filter((id) => host.isAlive(id))
     this.#isr = alive.length > 0 ? alive : replicas.slice(0, 1)
@@ -168,17 +170,14 @@ export class Partition implements LeaderHost {
     this.#follow(nodeId)
   }
 
-  /** Elects again: the preferred leader, or any that may lead. False when nobody may. */
-  elect(): boolean {
-    const electable = this.#electable()
-    if (electable === -1) return false
-    this.lead(electable)
-    return true
-  }
-
   /** What a reassignment under way wants in the end; undefined when there is none. */
   get target(): readonly number[] | undefined {
     return this.#target
+  }
+
+  /** The replicas without those that a reassignment under way is adding. */
+  get settledReplicas(): readonly number[] {
+    return this.#settled
   }
 
   /** Gives the partition other replicas: new ones are added, and when they are in sync the others go. */
@@ -187,27 +186,44 @@ export class Partition implements LeaderHost {
       if (!this.#copies.has(id)) this.#copies.set(id, new Replica(id, this.budget))
     }
     this.#target = target
-    this.#replicas = [...target, ...this.#replicas.filter((id) => !target.includes(id))]
+    this.#keepOnly([...target, ...this.#settled.filter((id) => !target.includes(id))])
     for (const id of target) if (!this.#followers.has(id)) this.#follow(id)
     this.#leader?.syncReplicas()
     this.#finishAssignment()
+  }
+
+  /** Gives up a reassignment under way: the replicas are as before. False: there is none. */
+  cancelAssignment(): boolean {
+    if (this.#target === undefined) return false
+    this.#target = undefined
+    this.#keepOnly(this.#settled)
+    return true
   }
 
   #finishAssignment(): void {
     const target = this.#target
     if (target === undefined || !target.every((id) => this.#isr.includes(id))) return
     this.#target = undefined
-    this.#replicas = target
-    this.#isr = target
-    for (const [id, copy] of this.#copies) {
-      if (target.includes(id)) continue
+    this.#settled = target
+    this.#keepOnly(target)
+  }
+
+  /** Sets the replicas, which include an in-sync one; copies on other nodes are thrown away. */
+  #keepOnly(replicas: readonly number[]): void {
+    this.#replicas = replicas
+    const isr = replicas.filter((id) => this.#isr.includes(id))
+    this.#isr = isr.length > 0 ? isr : replicas.slice(0, 1)
+    const dropped = [...this.#copies.keys()].filter((id) => !replicas.includes(id))
+    for (const id of dropped) {
       this.#followers.get(id)?.stop()
       this.#followers.delete(id)
-      this.#copies.delete(id)
-      copy.discard()
     }
-    if (target.includes(this.#leaderId)) this.#leader?.syncReplicas()
+    if (replicas.includes(this.#leaderId)) this.#leader?.syncReplicas()
     else this.#setLeader(this.#electable())
+    for (const id of dropped) {
+      this.#copies.get(id)?.discard()
+      this.#copies.delete(id)
+    }
   }
 
   hold(nodeId: number): () => void {

@@ -181,6 +181,12 @@ export const brokerConfigs: { readonly [name: string]: ConfigRow } = {
   'transaction.max.timeout.ms': { type: 'int', default: '900000', valid: number(1, 0x7fff_ffff) },
 }
 
+/** Every broker config, the defaults of topics included. */
+export const brokerConfigNames: readonly string[] = [
+  ...Object.keys(brokerConfigs),
+  ...Object.values(topicConfigs).flatMap(({ broker }) => broker ?? []),
+]
+
 export type Configs = { readonly [name: string]: string }
 
 /** A topic's configs as the broker reads them. */

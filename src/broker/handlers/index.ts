@@ -2,6 +2,7 @@
 import { type AdvertisedApi, type Handler, handler } from '../handler.ts'
 import { produceHandler } from './00-produce.ts'
 import { fetchHandler } from './01-fetch.ts'
+import { listOffsetsHandler } from './02-list-offsets.ts'
 import { metadataHandler } from './03-metadata.ts'
 import { offsetCommitHandler } from './08-offset-commit.ts'
 import { offsetFetchHandler } from './09-offset-fetch.ts'
@@ -16,14 +17,27 @@ import { saslHandshakeHandler } from './17-sasl-handshake.ts'
 import { apiVersionsHandler } from './18-api-versions.ts'
 import { createTopicsHandler } from './19-create-topics.ts'
 import { deleteTopicsHandler } from './20-delete-topics.ts'
+import { deleteRecordsHandler } from './21-delete-records.ts'
 import { initProducerIdHandler } from './22-init-producer-id.ts'
+import { offsetForLeaderEpochHandler } from './23-offset-for-leader-epoch.ts'
+import { describeConfigsHandler } from './32-describe-configs.ts'
+import { alterConfigsHandler } from './33-alter-configs.ts'
 import { saslAuthenticateHandler } from './36-sasl-authenticate.ts'
+import { createPartitionsHandler } from './37-create-partitions.ts'
 import { deleteGroupsHandler } from './42-delete-groups.ts'
+import { electLeadersHandler } from './43-elect-leaders.ts'
+import { incrementalAlterConfigsHandler } from './44-incremental-alter-configs.ts'
+import { alterPartitionReassignmentsHandler } from './45-alter-partition-reassignments.ts'
+import { listPartitionReassignmentsHandler } from './46-list-partition-reassignments.ts'
 import { offsetDeleteHandler } from './47-offset-delete.ts'
+import { describeClusterHandler } from './60-describe-cluster.ts'
+import { describeProducersHandler } from './61-describe-producers.ts'
+import { describeTopicPartitionsHandler } from './75-describe-topic-partitions.ts'
 
 const all: readonly Handler[] = [
   handler(produceHandler),
   handler(fetchHandler),
+  handler(listOffsetsHandler),
   handler(metadataHandler),
   handler(offsetCommitHandler),
   handler(offsetFetchHandler),
@@ -38,10 +52,22 @@ const all: readonly Handler[] = [
   handler(apiVersionsHandler),
   handler(createTopicsHandler),
   handler(deleteTopicsHandler),
+  handler(deleteRecordsHandler),
   handler(initProducerIdHandler),
+  handler(offsetForLeaderEpochHandler),
+  handler(describeConfigsHandler),
+  handler(alterConfigsHandler),
   handler(saslAuthenticateHandler),
+  handler(createPartitionsHandler),
   handler(deleteGroupsHandler),
+  handler(electLeadersHandler),
+  handler(incrementalAlterConfigsHandler),
+  handler(alterPartitionReassignmentsHandler),
+  handler(listPartitionReassignmentsHandler),
   handler(offsetDeleteHandler),
+  handler(describeClusterHandler),
+  handler(describeProducersHandler),
+  handler(describeTopicPartitionsHandler),
 ]
 
 export const handlers: ReadonlyMap<number, Handler> = new Map(all.map((one) => [one.api.key, one]))

@@ -1,0 +1,53 @@
+/** ListOffsets (2): the start, the end, or the place of a time, also inside of a batch. */
+import { errorCode } from '../../protocol/error-codes.ts'
+import { listOffsets } from '../../protocol/messages/list-offsets.ts'
+import type { ReceivedRequestOf, SentResponseOf } from '../../protocol/schema.ts'
+import { findLeader } from '../find-leader.ts'
+import type { Handler, RequestContext } from '../handler.ts'
+import { listOffset } from '../list-offset.ts'
+
+type TopicRequest = ReceivedRequestOf<typeof listOffsets>['topics'][number]
+type PartitionAnswer = SentResponseOf<typeof listOffsets>['topics'][number]['partitions'][number]
+
+const LEADER_EPOCH_SINCE = 4
+
+export const listOffsetsHandler: Handler<typeof listOffsets> = {
+  api: listOffsets,
+  versions: [1, 11],
+  perPartition: true,
+  handle({ topics }, context) {
+    return { topics: topics.map((topic) => answerTopic(topic, context)) }
+  },
+}
+
+function answerTopic({ name, partitions }: TopicRequest, context: RequestContext) {
+  const seen = new Set<number>()
+  const repeated = new Set<number>()
+  for (const { partitionIndex } of partitions) {
+    if (seen.has(partitionIndex)) repeated.add(partitionIndex)
+    seen.add(partitionIndex)
+  }
+  return {
+    name,
+    partitions: partitions.map((asked) =>
+      repeated.has(asked.partitionIndex)
+        ? { partitionIndex: asked.partitionIndex, errorCode: errorCode.INVALID_REQUEST }
+        : answerPartition(name, asked, context),
+    ),
+  }
+}
+
+function answerPartition(
+  topic: string,
+  { partitionIndex, currentLeaderEpoch, timestamp }: TopicRequest['partitions'][number],
+  context: RequestContext,
+): PartitionAnswer {
+  const leader = findLeader({ topic, partition: partitionIndex, currentLeaderEpoch }, context)
+  if ('errorCode' in leader) return { partitionIndex, errorCode: leader.errorCode }
+  const { leaderEpoch, ...found } = listOffset(leader.leader, timestamp, context.version)
+  return {
+    partitionIndex,
+    ...found,
+    ...(context.version >= LEADER_EPOCH_SINCE ? { leaderEpoch } : {}),
+  }
+}

@@ -1,0 +1,47 @@
+/** AlterConfigs (33): replaces all configs of a resource; what is not named returns to its default. */
+import { errorCode } from '../../protocol/error-codes.ts'
+import { alterConfigs } from '../../protocol/messages/alter-configs.ts'
+import type { ReceivedRequestOf } from '../../protocol/schema.ts'
+import type { Problem } from '../cluster-state.ts'
+import { findResource, isRepeated, refusedConfig, repeatedResource } from '../config-resources.ts'
+import type { Handler, RequestContext } from '../handler.ts'
+
+type Resource = ReceivedRequestOf<typeof alterConfigs>['resources'][number]
+
+export const alterConfigsHandler: Handler<typeof alterConfigs> = {
+  api: alterConfigs,
+  versions: [0, 2],
+  perPartition: true,
+  handle({ resources, validateOnly }, context) {
+    return {
+      throttleTimeMs: 0,
+      responses: resources.map((resource) => {
+        const { resourceType, resourceName } = resource
+        const problem = isRepeated(resources, resource)
+          ? repeatedResource
+          : replace(resource, validateOnly, context)
+        return {
+          errorCode: problem?.errorCode ?? errorCode.NONE,
+          errorMessage: problem?.message ?? null,
+          resourceType,
+          resourceName,
+        }
+      }),
+    }
+  },
+}
+
+function replace(asked: Resource, validateOnly: boolean, context: RequestContext): Problem | undefined {
+  const found = findResource(asked, context)
+  if ('errorCode' in found) return found
+  const configs: { [name: string]: string } = {}
+  for (const { name, value } of asked.configs) {
+    if (value === null) {
+      return { errorCode: errorCode.INVALID_CONFIG, message: `Null value not supported for : ${name}` }
+    }
+    configs[name] = value
+  }
+  const problem = refusedConfig(found.resource, configs)
+  if (problem === undefined && !validateOnly) found.resource.set(configs)
+  return problem
+}
