@@ -52,7 +52,7 @@ async function main({ brokers, records, keep }: DemoOptions): Promise<boolean> {
   const plan = { ...names, partitions: PARTITIONS, records, historyDir }
   const ending: (() => Promise<void>)[] = []
   try {
-    const stage = brokers === undefined ? await embeddedStage(plan) : existingStage(brokers)
+    const stage = brokers === undefined ? await embeddedStage(plan.topic) : existingStage(brokers)
     ending.push(() => stage.stop())
     console.log(
       brokers === undefined

@@ -19,15 +19,10 @@ export interface Faults {
   moveLeader(partition: number, node: number): Promise<void>
 }
 
-export interface TopicPlan {
-  readonly topic: string
-  readonly partitions: number
-}
-
 const clusterScript = new URL('../test/support/actors/cluster-actor.ts', import.meta.url)
 
-export async function embeddedStage({ topic, partitions }: TopicPlan): Promise<Stage> {
-  const config: ClusterConfig = { brokers: 3, topics: { [topic]: partitions } }
+export async function embeddedStage(topic: string): Promise<Stage> {
+  const config: ClusterConfig = { brokers: 3 }
   const cluster = new Actor<ClusterCalls>(clusterScript, 'cluster', config)
   return {
     brokers: await cluster.call('addresses'),

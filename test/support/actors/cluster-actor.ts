@@ -1,11 +1,8 @@
 /** Plays the cluster: embedded brokers in a process of their own, broken on demand. */
-import { type EmbeddedCluster, startCluster } from '../../../src/broker/index.ts'
+import { type EmbeddedCluster, type StartClusterOptions, startCluster } from '../../../src/broker/index.ts'
 import { actorConfig, serve } from './actor.ts'
 
-export interface ClusterConfig {
-  readonly brokers: number
-  readonly topics: Readonly<Record<string, number>>
-}
+export type ClusterConfig = Pick<StartClusterOptions, 'brokers' | 'topics' | 'configs'>
 
 type At<T = object> = (params: { readonly topic: string; readonly partition: number } & T) => unknown
 
