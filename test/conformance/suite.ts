@@ -3,6 +3,7 @@
  * frames, so that no client hides a mistake, and was written against what a real Kafka was seen to answer.
  */
 import { after, before, describe } from 'node:test'
+import { everyVersion } from './every-version.ts'
 import { groupConformance } from './groups.ts'
 import { type Place, Target } from './target.ts'
 
@@ -16,6 +17,7 @@ export function conformance(name: string, makePlace: () => Promise<Place>): void
       await target?.stop()
     })
     const targeted = () => target as Target
+    everyVersion(targeted)
     groupConformance(targeted)
   })
 }
