@@ -122,9 +122,8 @@ export function* readBatches(buffer: Buffer, options: ReadBatchesOptions = {}): 
   while (buffer.length - start > at.magic) {
     const end = endOfBatch(buffer, start)
     if (end > buffer.length) return
-    const batch = new BatchView(buffer, start, end)
-    if (checkCrc) verifyCrc(batch)
-    yield batch
+    if (checkCrc) verifyCrc(buffer, start, end)
+    yield new BatchView(buffer, start, end)
     start = end
   }
 }
@@ -145,15 +144,12 @@ function endOfBatch(buffer: Buffer, start: number): number {
   return start + LOG_OVERHEAD + length
 }
 
-function verifyCrc(batch: BatchView): void {
-  const { buffer, start, end } = batch
+/** Before any field is believed. */
+function verifyCrc(buffer: Buffer, start: number, end: number): void {
   const stored = buffer.readUInt32BE(start + at.crc)
   const computed = crc32c(buffer, start + at.attributes, end)
-  if (stored !== computed) {
-    throw corrupt(
-      `the batch at offset ${batch.baseOffset} has the checksum ${hex(computed)}, and says ${hex(stored)}`,
-    )
-  }
+  if (stored === computed) return
+  throw corrupt(`the batch at byte ${start} has the checksum ${hex(computed)}, and says ${hex(stored)}`)
 }
 
 const hex = (value: number) => value.toString(16).padStart(8, '0')
@@ -168,7 +164,7 @@ export function validateBatch(batch: BatchView): void {
   if (length < BATCH_OVERHEAD || buffer.readInt32BE(start + at.batchLength) !== length - LOG_OVERHEAD) {
     throw corrupt(`a batch of ${length} bytes says another length`)
   }
-  verifyCrc(batch)
+  verifyCrc(buffer, start, end)
   const span = batch.lastOffset - batch.baseOffset + 1
   if (count <= 0 || count !== span) {
     throw corrupt(`a batch says ${count} records over ${span} offsets`)
