@@ -1,0 +1,263 @@
+/**
+ * One partition while it is assigned to this member: where it is read, what waits for a handler, and what is finished.
+ *
+ *     locating ──position known──▶ fetching ⇄ validating (the leader has changed)
+ *                                     │
+ *                     draining (no new work; what runs may end) ──▶ closed
+ *
+ * Synchronous. Invariants:
+ * - `offset`, where the next fetch begins, is the end of the last chunk appended.
+ * - Nothing is finished or committed once it is closed: the partition is another member's by then.
+ */
+import { zeroUuid } from '../protocol/schema.ts'
+import { assert } from '../util/assert.ts'
+import { Fifo } from '../util/fifo.ts'
+import { CompletionTracker } from './completion-tracker.ts'
+import type { FetchTarget } from './fetch-session.ts'
+import type { FetchedChunk } from './fetched-chunk.ts'
+import type { HeldResponse } from './held-response.ts'
+import type { HandlerContext } from './work.ts'
+
+/** An offset together with the epoch of the leader that wrote the record before it; -1 when unknown. */
+export interface Position {
+  readonly offset: number
+  readonly leaderEpoch: number
+}
+
+export type Phase = 'locating' | 'validating' | 'fetching'
+
+interface Waiting {
+  readonly chunk: FetchedChunk
+  readonly response: HeldResponse
+}
+
+export class AssignedPartition implements FetchTarget {
+  readonly topic: string
+  readonly partition: number
+  phase: Phase = 'locating'
+
+  // ------------------------------------------------------------------------------------ for the fetcher
+  topicId: string = zeroUuid
+  offset = -1
+  maxBytes = 0
+  /** A batch at the position that did not fit: ask for so much. */
+  neededBytes = 0
+  /** Of the leader as metadata tells it: the broker refuses when it knows better. */
+  leaderEpoch = -1
+  /** The broker to read from; -1 when none is known. */
+  nodeId = -1
+  /** A follower that the leader has named (KIP-392), until when. */
+  preferredReplica = -1
+  preferredUntil = 0
+  /** Not before this monotonic time, after trouble. */
+  retryAt = 0
+  failures = 0
+  highWatermark = -1
+
+  // --------------------------------------------------------------------------------- for the dispatcher
+  isPaused = false
+  /** A handler has work of this partition. */
+  isRunning = false
+  /** Waits for a free place among the running ones. */
+  isQueued = false
+
+  readonly #waiting = new Fifo<Waiting>()
+  #waitingBytes = 0
+  #tracker: CompletionTracker | undefined
+  /** Where the epochs of the records read begin, ascending. */
+  #epochs: { from: number; leaderEpoch: number }[] = []
+  #committed = -1
+  #isDraining = false
+  #isClosed = false
+  readonly #ending = new AbortController()
+  readonly #deadline = new AbortController()
+  #idleWaiters: (() => void)[] = []
+  #dryWaiters: (() => void)[] = []
+  readonly context: HandlerContext
+
+  constructor(topic: string, partition: number) {
+    this.topic = topic
+    this.partition = partition
+    this.context = { signal: this.#deadline.signal, topic, partition, attempt: 1 }
+  }
+
+  // ------------------------------------------------------------------------------------------ positions
+
+  /** Begins at this position. `committed`: what the group has committed, -1 for nothing. */
+  begin(position: Position, committed: number): void {
+    assert(!this.isRunning && this.#waiting.length === 0, 'a partition began while it was worked on')
+    this.#tracker = new CompletionTracker(position.offset)
+    this.offset = position.offset
+    this.#epochs = [{ from: -1, leaderEpoch: position.leaderEpoch }]
+    this.#committed = committed
+    this.retryAt = 0
+    this.failures = 0
+  }
+
+  /** The epoch of the record before `offset`; -1 when unknown. */
+  get positionEpoch(): number {
+    return this.#epochs.at(-1)?.leaderEpoch ?? -1
+  }
+
+  /** What to commit; undefined when that is committed already, or cannot be any more. */
+  commitPoint(): Position | undefined {
+    if (this.#isClosed || this.#tracker === undefined) return undefined
+    const { mark } = this.#tracker
+    return mark === this.#committed ? undefined : { offset: mark, leaderEpoch: this.#epochBefore(mark) }
+  }
+
+  /** -1 for nothing. */
+  get lastCommitted(): number {
+    return this.#committed
+  }
+
+  /** Records in the log that are not finished, as far as is known. */
+  get lag(): number | undefined {
+    if (this.#tracker === undefined || this.highWatermark < 0) return undefined
+    return Math.max(0, this.highWatermark - this.#tracker.mark)
+  }
+
+  committed(offset: number): void {
+    this.#committed = offset
+  }
+
+  /** Finished and not committed: from the last commit up to the mark. */
+  uncommitted(): { offset: number; endOffset: number } | undefined {
+    const endOffset = this.#tracker?.mark ?? -1
+    return endOffset > this.#committed && this.#committed >= 0
+      ? { offset: this.#committed, endOffset }
+      : undefined
+  }
+
+  #epochBefore(offset: number): number {
+    while (this.#epochs.length > 1 && (this.#epochs[1]?.from ?? offset) < offset) this.#epochs.shift()
+    return this.#epochs[0]?.leaderEpoch ?? -1
+  }
+
+  // --------------------------------------------------------------------------------------------- chunks
+
+  /** Takes what was fetched from `offset` on. */
+  append(chunk: FetchedChunk, response: HeldResponse): void {
+    this.offset = chunk.endOffset
+    this.highWatermark = chunk.highWatermark
+    this.#waiting.push({ chunk, response })
+    this.#waitingBytes += chunk.sizeBytes
+  }
+
+  /** Notes the epoch of a batch that was fetched. */
+  noteEpoch(from: number, leaderEpoch: number): void {
+    if (leaderEpoch > this.positionEpoch) this.#epochs.push({ from, leaderEpoch })
+  }
+
+  /** What the next work comes from. */
+  peek(): FetchedChunk | undefined {
+    return this.#waiting.peek()?.chunk
+  }
+
+  /** The first chunk is done. */
+  shift(): void {
+    const first = this.#waiting.shift()
+    if (first === undefined) return
+    this.#waitingBytes -= first.chunk.sizeBytes
+    first.response.release(first.chunk)
+  }
+
+  /** Drops all that waits. */
+  clear(): void {
+    while (this.#waiting.length > 0) this.shift()
+    this.#checkDry()
+  }
+
+  get waitingBytes(): number {
+    return this.#waitingBytes
+  }
+
+  /** The responses that it keeps in memory. */
+  *responses(): Generator<HeldResponse> {
+    for (const { response } of this.#waiting) yield response
+  }
+
+  /** Whether the dispatcher may begin something. */
+  get mayRun(): boolean {
+    return !this.#isDraining && !this.isPaused && this.#waiting.length > 0
+  }
+
+  // ------------------------------------------------------------------------------------------- finishing
+
+  /** Notes finished work; false when the partition is not ours any more and the result does not count. */
+  finish(first: number, end: number): boolean {
+    if (this.#isClosed) return false
+    this.#tracker?.finish(first, end)
+    return true
+  }
+
+  /** A handler has ended and no other begins at once. */
+  rest(): void {
+    this.isRunning = false
+    if (this.#isDraining) this.clear()
+    const waiters = this.#idleWaiters
+    this.#idleWaiters = []
+    for (const resolve of waiters) resolve()
+    this.#checkDry()
+  }
+
+  /** Resolves when no handler has work of this partition. */
+  idle(): Promise<void> {
+    return this.isRunning ? new Promise((resolve) => this.#idleWaiters.push(resolve)) : Promise.resolve()
+  }
+
+  /** Resolves when, besides, nothing waits for one. */
+  dry(): Promise<void> {
+    const waiting = new Promise<void>((resolve) => this.#dryWaiters.push(resolve))
+    this.#checkDry()
+    return waiting
+  }
+
+  #checkDry(): void {
+    if (this.isRunning || this.#waiting.length > 0) return
+    const waiters = this.#dryWaiters
+    this.#dryWaiters = []
+    for (const resolve of waiters) resolve()
+  }
+
+  // ----------------------------------------------------------------------------------------------- ending
+
+  get isDraining(): boolean {
+    return this.#isDraining
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
+  /** Fires when draining begins: waits between retries end. */
+  get ending(): AbortSignal {
+    return this.#ending.signal
+  }
+
+  /** Fires when handlers should give up. */
+  get deadline(): AbortSignal {
+    return this.#deadline.signal
+  }
+
+  /** No new work; what waits is dropped and will be fetched by the next owner. */
+  drain(): void {
+    if (this.#isDraining) return
+    this.#isDraining = true
+    this.#ending.abort()
+    // The chunk in work keeps its memory until its handler has ended.
+    if (!this.isRunning) this.clear()
+  }
+
+  /** Tells running handlers to give up. */
+  expire(reason: Error): void {
+    this.#deadline.abort(reason)
+  }
+
+  /** The partition is given up: what ends later does not count. */
+  close(reason: Error): void {
+    this.drain()
+    this.#isClosed = true
+    this.expire(reason)
+  }
+}

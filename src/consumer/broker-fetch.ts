@@ -1,0 +1,225 @@
+/**
+ * Reads from one broker: one connection, one incremental session, one request under way at a time.
+ *
+ * A request is nearly always under way: it is a long poll, sent again as soon as it is answered, before the handlers
+ * get what it brought. Nothing is sent while no partition wants anything, or while the budget has no room;
+ * whoever changes that calls `pump`.
+ */
+import type { Cluster } from '../client/cluster.ts'
+import type { Connection } from '../client/connection.ts'
+import { errorCode, errorName } from '../protocol/error-codes.ts'
+import { fetch } from '../protocol/messages/index.ts'
+import { type ResponseOf, zeroUuid } from '../protocol/schema.ts'
+import type { AssignedPartition } from './assigned-partition.ts'
+import type { ResolvedConsumerOptions } from './consumer-options.ts'
+import type { PartitionAnswer } from './fetch-answer.ts'
+import { FetchSession } from './fetch-session.ts'
+import type { PrefetchBudget } from './prefetch-budget.ts'
+import { asOttlaError, mayPass, pauseBefore } from './retry.ts'
+
+type Response = ResponseOf<typeof fetch>
+
+export interface PartitionResult {
+  readonly partition: AssignedPartition
+  /** What was asked for. */
+  readonly offset: number
+  readonly answer: PartitionAnswer
+}
+
+export interface BrokerFetchPorts {
+  readonly cluster: Cluster
+  readonly options: ResolvedConsumerOptions
+  readonly budget: PrefetchBudget
+  /** Names the connection in the cluster's pool. */
+  readonly purpose: string
+  /** What is to be read from this broker. */
+  readonly partitions: () => readonly AssignedPartition[]
+  /** Frees memory that is held for little; true when it did. */
+  readonly compact: () => boolean
+  readonly onResults: (results: readonly PartitionResult[], endpoints: Response['nodeEndpoints']) => void
+  /** The broker does not answer. */
+  readonly onTrouble: () => void
+  readonly onFatal: (error: unknown) => void
+}
+
+/** Topics are named by their ids from this version of Fetch on (KIP-516). */
+const FIRST_BY_ID = 13
+/**
+ * While a partition that is full is left out of the long poll, the poll is short: the partition will have room
+ * before a long one is over. It grows as long as nothing changes.
+ */
+const SHORTEST_WAIT_MS = 5
+const LONGEST_SHORT_WAIT_MS = 100
+
+export class BrokerFetch {
+  readonly nodeId: number
+  readonly #ports: BrokerFetchPorts
+  readonly #session = new FetchSession<AssignedPartition>()
+  readonly #closing = new AbortController()
+  #isBusy = false
+  #isConnecting = false
+  #failures = 0
+  #shortWaitMs = SHORTEST_WAIT_MS
+  #turn = 0
+  /** Partitions that hold their share already. */
+  #full = 0
+
+  constructor(nodeId: number, ports: BrokerFetchPorts) {
+    this.nodeId = nodeId
+    this.#ports = ports
+  }
+
+  /** Sends the next request if none is under way and there is something to ask for. */
+  pump(): void {
+    if (this.#isBusy || this.#isConnecting || this.#closing.signal.aborted) return
+    const { cluster, purpose, budget } = this.#ports
+    const wanted = this.#wanted()
+    if (wanted.length === 0) return
+    const connection = cluster.openConnection(this.nodeId, purpose)
+    if (connection === undefined) return void this.#connect()
+    const promised = budget.promise() || (this.#ports.compact() ? budget.promise() : 0)
+    if (promised > 0) void this.#fetch(connection, wanted, promised)
+  }
+
+  close(): void {
+    const { cluster, purpose } = this.#ports
+    this.#closing.abort()
+    cluster.openConnection(this.nodeId, purpose)?.close()
+  }
+
+  #wanted(): AssignedPartition[] {
+    const { cluster, budget } = this.#ports
+    const now = cluster.options.clock.monotonic()
+    const share = budget.partitionShare
+    const requestBytes = budget.partitionRequestBytes
+    const wanted: AssignedPartition[] = []
+    this.#full = 0
+    for (const partition of this.#ports.partitions()) {
+      const { phase, isPaused, isDraining, waitingBytes, retryAt } = partition
+      if (phase !== 'fetching' || isPaused || isDraining || retryAt > now) continue
+      if (waitingBytes >= share) {
+        this.#full++
+        continue
+      }
+      partition.maxBytes = Math.max(requestBytes, partition.neededBytes)
+      wanted.push(partition)
+    }
+    return wanted
+  }
+
+  async #connect(): Promise<void> {
+    const { cluster, purpose } = this.#ports
+    const { signal } = this.#closing
+    this.#isConnecting = true
+    try {
+      await cluster.connection(this.nodeId, { purpose, signal })
+      this.#failures = 0
+    } catch (error) {
+      if (signal.aborted) return
+      await this.#afterFailure(error)
+    } finally {
+      this.#isConnecting = false
+    }
+    this.#session.reset()
+    this.pump()
+  }
+
+  async #fetch(
+    connection: Connection,
+    wanted: readonly AssignedPartition[],
+    promised: number,
+  ): Promise<void> {
+    const { cluster, options, budget } = this.#ports
+    this.#isBusy = true
+    const isFull = this.#full > 0
+    let response: Response | undefined
+    try {
+      response = await this.#request(connection, wanted, { maxBytes: promised, isFull })
+    } catch (error) {
+      this.#session.reset()
+      if (!this.#closing.signal.aborted) await this.#afterFailure(error)
+    } finally {
+      this.#isBusy = false
+      budget.settle(promised)
+    }
+    if (this.#closing.signal.aborted) return
+    if (response === undefined || !this.#accept(response)) return this.pump()
+    const results = this.#results(response)
+    if (results.length > 0 || !isFull) this.#shortWaitMs = SHORTEST_WAIT_MS
+    else this.#shortWaitMs = Math.min(this.#shortWaitMs * 2, LONGEST_SHORT_WAIT_MS, options.fetchMaxWaitMs)
+    this.#failures = 0
+    cluster.options.logger.debug({ nodeId: this.nodeId, partitions: results.length }, 'fetched')
+    this.#ports.onResults(results, response.nodeEndpoints)
+  }
+
+  #request(
+    connection: Connection,
+    wanted: readonly AssignedPartition[],
+    { maxBytes, isFull }: { readonly maxBytes: number; readonly isFull: boolean },
+  ): Promise<Response> {
+    const { options, cluster } = this.#ports
+    const highest = connection.versionOf(fetch)
+    const hasIds = wanted.every(({ topicId }) => topicId !== zeroUuid)
+    const version = hasIds ? highest : Math.min(highest, FIRST_BY_ID - 1)
+    const maxWaitMs = isFull ? Math.min(this.#shortWaitMs, options.fetchMaxWaitMs) : options.fetchMaxWaitMs
+    return connection.request(
+      fetch,
+      {
+        maxWaitMs,
+        minBytes: options.fetchMinBytes,
+        maxBytes,
+        isolationLevel: options.isolation === 'read_committed' ? 1 : 0,
+        ...this.#session.build(this.#rotated(wanted), version >= FIRST_BY_ID),
+        rackId: cluster.options.rack ?? '',
+      },
+      { version, timeoutMs: cluster.options.requestTimeoutMs + maxWaitMs },
+    )
+  }
+
+  /** The first partitions of a request get the bytes: each request begins with another. */
+  #rotated(wanted: readonly AssignedPartition[]): readonly AssignedPartition[] {
+    const start = this.#turn++ % wanted.length
+    return start === 0 ? wanted : [...wanted.slice(start), ...wanted.slice(0, start)]
+  }
+
+  #accept(response: Response): boolean {
+    const { errorCode: code, sessionId } = response
+    if (code === errorCode.NONE) {
+      this.#session.accept(sessionId)
+      return true
+    }
+    // Session errors pass with a new session; nothing else is answered for the request as a whole.
+    const { logger } = this.#ports.cluster.options
+    logger.info({ nodeId: this.nodeId, error: errorName(code) }, 'the fetch session begins anew')
+    this.#session.reset()
+    return false
+  }
+
+  #results(response: Response): PartitionResult[] {
+    const results: PartitionResult[] = []
+    for (const { topicId, topic, partitions } of response.responses) {
+      for (const answer of partitions) {
+        const found = this.#session.find(topicId, topic, answer.partitionIndex)
+        if (found === undefined) continue
+        const { target: partition, offset } = found
+        // Given up, paused by a reset, or read elsewhere meanwhile: the answer is to a question nobody asks any more.
+        if (partition.isDraining || partition.phase !== 'fetching') continue
+        if (partition.offset !== offset || partition.nodeId !== this.nodeId) continue
+        results.push({ partition, offset, answer })
+      }
+    }
+    return results
+  }
+
+  async #afterFailure(error: unknown): Promise<void> {
+    const { cluster, onFatal, onTrouble } = this.#ports
+    if (!mayPass(error)) return onFatal(asOttlaError(error))
+    cluster.options.logger.warn({ error, nodeId: this.nodeId }, 'fetching failed and is tried again')
+    onTrouble()
+    try {
+      await pauseBefore(this.#failures++, cluster.options, this.#closing.signal)
+    } catch {
+      // Closed meanwhile: the caller looks.
+    }
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * Commits what is finished: by time, by count, and when partitions are given up. One request is under way at a time
+ * and carries everything that is due; what becomes due meanwhile goes with the next.
+ *
+ * Never more than the mark of a partition's completion tracker is committed, and nothing once the partition is closed.
+ */
+import type { Cluster } from '../client/cluster.ts'
+import type { OttlaError } from '../errors.ts'
+import { offsetCommit } from '../protocol/messages/index.ts'
+import { backoffMs } from '../util/backoff.ts'
+import { sleep, type Timer } from '../util/clock.ts'
+import type { AssignedPartition, Position } from './assigned-partition.ts'
+import type { ResolvedConsumerOptions } from './consumer-options.ts'
+import type { CoordinatorLink } from './coordinator-link.ts'
+import { type Identity, refusal, verdictOf } from './membership.ts'
+import { mayPass } from './retry.ts'
+import { settledWithin } from './settled-within.ts'
+
+export interface CommitterPorts {
+  readonly cluster: Cluster
+  readonly link: CoordinatorLink
+  readonly options: ResolvedConsumerOptions
+  /** Everything that is assigned now. */
+  readonly partitions: () => Iterable<AssignedPartition>
+  /** As whom to commit; undefined while there is no membership. */
+  readonly identity: () => Identity | undefined
+  /** The coordinator says that the membership is void. */
+  readonly onLost: (code: number, identity: Identity) => void
+  /** No commit can succeed any more. */
+  readonly onFatal: (error: OttlaError) => void
+}
+
+interface Due {
+  readonly partition: AssignedPartition
+  readonly position: Position
+}
+
+export class Committer {
+  readonly #ports: CommitterPorts
+  #finishedRecords = 0
+  #timer: Timer | undefined
+  #flight: Promise<boolean> | undefined
+  #failures = 0
+  #isStopped = false
+
+  constructor(ports: CommitterPorts) {
+    this.#ports = ports
+  }
+
+  /** Told of each piece of finished work. */
+  finished(records: number): void {
+    this.#finishedRecords += records
+    if (this.#finishedRecords >= this.#ports.options.commitEveryRecords) this.#begin()
+    else if (this.#timer === undefined) this.#schedule(this.#ports.options.commitIntervalMs)
+  }
+
+  /**
+   * Commits all that is finished in these partitions, trying until `deadline` (monotonic). Returns whether nothing
+   * is left uncommitted.
+   */
+  async flush(partitions: readonly AssignedPartition[], deadline: number): Promise<boolean> {
+    const { clock, minBackoffMs: minMs, maxBackoffMs: maxMs, random } = this.#ports.cluster.options
+    const isDue = () => partitions.some((partition) => partition.commitPoint() !== undefined)
+    for (let attempt = 0; isDue(); ) {
+      const left = deadline - clock.monotonic()
+      if (left <= 0 || this.#isStopped) return false
+      const attempted = this.#commit()
+      if (!(await settledWithin(attempted, clock, left))) return !isDue()
+      if ((await attempted) || !isDue()) continue
+      await sleep(clock, Math.min(left, backoffMs(attempt++, { minMs, maxMs }, random)))
+    }
+    return true
+  }
+
+  /** Nothing is committed by itself any more; `flush` still works until `close`. */
+  pause(): void {
+    if (this.#timer !== undefined) this.#ports.cluster.options.clock.clearTimeout(this.#timer)
+    this.#timer = undefined
+  }
+
+  close(): void {
+    this.#isStopped = true
+    this.pause()
+  }
+
+  #schedule(delayMs: number): void {
+    if (this.#isStopped) return
+    this.#timer = this.#ports.cluster.options.clock.setTimeout(() => {
+      this.#timer = undefined
+      this.#begin()
+    }, delayMs)
+  }
+
+  #begin(): void {
+    this.#finishedRecords = 0
+    void this.#commit().then((succeeded) => {
+      if (succeeded || this.#isStopped || this.#timer !== undefined) return
+      const { minBackoffMs: minMs, maxBackoffMs: maxMs, random } = this.#ports.cluster.options
+      this.#schedule(backoffMs(this.#failures++, { minMs, maxMs }, random))
+    })
+  }
+
+  /** Commits what is due once the request under way is over; true when all of that went through. Never rejects. */
+  async #commit(): Promise<boolean> {
+    while (this.#flight !== undefined) await this.#flight
+    const due = this.#due()
+    if (due.length === 0) return true
+    const identity = this.#ports.identity()
+    // Apart from the group nothing can be committed; what is assigned will be lost, or joined for again.
+    if (identity === undefined || this.#isStopped) return false
+    this.#flight = this.#attempt(due, identity)
+    try {
+      const succeeded = await this.#flight
+      if (succeeded) this.#failures = 0
+      return succeeded
+    } finally {
+      this.#flight = undefined
+    }
+  }
+
+  #due(): Due[] {
+    const due: Due[] = []
+    for (const partition of this.#ports.partitions()) {
+      const position = partition.commitPoint()
+      if (position !== undefined) due.push({ partition, position })
+    }
+    return due
+  }
+
+  async #attempt(due: readonly Due[], identity: Identity): Promise<boolean> {
+    try {
+      return this.#settle(due, identity, await this.#send(due, identity))
+    } catch (error) {
+      if (this.#isStopped) return false
+      if (!mayPass(error)) this.#ports.onFatal(error as OttlaError)
+      else this.#ports.cluster.options.logger.warn({ error }, 'a commit failed and will be tried again')
+      return false
+    }
+  }
+
+  async #send(due: readonly Due[], identity: Identity): Promise<Map<string, Map<number, number>>> {
+    const { groupId, groupInstanceId = null } = this.#ports.options
+    const response = await this.#ports.link.request(
+      offsetCommit,
+      (version) => ({
+        groupId,
+        generationIdOrMemberEpoch: identity.generation,
+        memberId: identity.memberId,
+        ...(version >= 7 ? { groupInstanceId } : {}),
+        topics: topicsOf(due),
+      }),
+      // Version 10 names topics by id only.
+      { highestVersion: 9 },
+    )
+    return new Map(
+      response.topics.map(({ name, partitions }) => [
+        name,
+        new Map(partitions.map(({ partitionIndex, errorCode }) => [partitionIndex, errorCode])),
+      ]),
+    )
+  }
+
+  #settle(
+    due: readonly Due[],
+    identity: Identity,
+    codes: ReadonlyMap<string, ReadonlyMap<number, number>>,
+  ): boolean {
+    let succeeded = true
+    const troubles = new Map<number, AssignedPartition>()
+    for (const { partition, position } of due) {
+      const code = codes.get(partition.topic)?.get(partition.partition)
+      if (code === 0) partition.committed(position.offset)
+      else succeeded = false
+      if (code !== undefined && code !== 0) troubles.set(code, partition)
+    }
+    for (const [code, partition] of troubles) this.#note(code, partition, identity)
+    return succeeded
+  }
+
+  #note(code: number, partition: AssignedPartition, identity: Identity): void {
+    const { groupId } = this.#ports.options
+    const { topic, partition: number } = partition
+    switch (verdictOf('commit', code)) {
+      case 'coordinator':
+        return this.#ports.link.forget()
+      case 'lost':
+        return this.#ports.onLost(code, identity)
+      case 'fenced':
+      case 'fatal':
+        return this.#ports.onFatal(refusal(code, `committing ${topic}/${number}`, groupId))
+      default:
+        this.#ports.cluster.options.logger.warn({ code, topic, partition: number }, 'a commit was put off')
+    }
+  }
+}
+
+function topicsOf(due: readonly Due[]) {
+  const topics = new Map<string, { name: string; partitions: CommitPartition[] }>()
+  for (const { partition, position } of due) {
+    let topic = topics.get(partition.topic)
+    if (topic === undefined) {
+      topic = { name: partition.topic, partitions: [] }
+      topics.set(partition.topic, topic)
+    }
+    topic.partitions.push({
+      partitionIndex: partition.partition,
+      committedOffset: position.offset,
+      committedLeaderEpoch: position.leaderEpoch,
+      committedMetadata: '',
+    })
+  }
+  return [...topics.values()]
+}
+
+interface CommitPartition {
+  readonly partitionIndex: number
+  readonly committedOffset: number
+  readonly committedLeaderEpoch: number
+  readonly committedMetadata: string
+}

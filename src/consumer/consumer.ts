@@ -1,0 +1,260 @@
+/**
+ * The consumer as its user sees it.
+ *
+ *     idle ─▶ starting ─▶ running ─▶ draining ─▶ stopped
+ *                │           └──────────┴──────▶ failed
+ *                └──▶ idle (start() rejected)
+ *
+ * One way of consuming per consumer: `run`, `runBatches` or iteration. Stopped is for good; make another one.
+ */
+import type { Cluster } from '../client/cluster.ts'
+import { OttlaError } from '../errors.ts'
+import { type Deferred, deferred } from '../util/deferred.ts'
+import type { ConsumerBatch } from './consumer-batch.ts'
+import {
+  type ConsumerOptions,
+  type ResolvedConsumerOptions,
+  resolveConsumerOptions,
+} from './consumer-options.ts'
+import type { ConsumerRecord } from './consumer-record.ts'
+import { Consumption } from './consumption.ts'
+import { Dispatcher, type Runner, type Work } from './dispatcher.ts'
+import { BatchWork, RecordWork, type WorkPorts } from './handler-work.ts'
+import { RecordStream } from './record-stream.ts'
+import { asOttlaError } from './retry.ts'
+import { onSignals } from './signals.ts'
+import { partitionKey, type TopicPartition } from './topic-partition.ts'
+import type { BatchHandler, RecordHandler } from './work.ts'
+
+export type ConsumerState = 'idle' | 'starting' | 'running' | 'draining' | 'stopped' | 'failed'
+
+export interface StopResult {
+  /** Partitions whose handlers had not ended at the deadline: their work is delivered again. */
+  readonly unfinished: readonly TopicPartition[]
+}
+
+export class Consumer implements AsyncIterable<ConsumerRecord> {
+  readonly #cluster: Cluster
+  readonly #options: ResolvedConsumerOptions
+  readonly #done: Deferred<void> = deferred()
+  #state: ConsumerState = 'idle'
+  #hasHandler = false
+  #consumption: Consumption | undefined
+  #stream: RecordStream | undefined
+  #stopping: Promise<StopResult> | undefined
+  #failure: OttlaError | undefined
+  #pausedEarly: TopicPartition[] = []
+  #unlisten: (() => void) | undefined
+
+  /** Does no I/O. @throws INVALID_OPTION */
+  constructor(cluster: Cluster, options: ConsumerOptions) {
+    this.#cluster = cluster
+    this.#options = resolveConsumerOptions(options)
+    // Whoever iterates gets the failure there; an end that nobody waits for must not be an unhandled rejection.
+    this.#done.promise.catch(() => undefined)
+  }
+
+  get state(): ConsumerState {
+    return this.#state
+  }
+
+  get groupId(): string {
+    return this.#options.groupId
+  }
+
+  /**
+   * Finds the group's coordinator and the topics, so that what is wrong shows early. Optional: `run` does without,
+   * and waits for its brokers as long as it has to.
+   *
+   * @throws CONNECTION_FAILED, SASL_FAILED, TLS_FAILED, GROUP_AUTHORIZATION_FAILED, INVALID_STATE, ABORTED
+   */
+  async start(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    if (this.#state !== 'idle') throw this.#refusal('start')
+    this.#state = 'starting'
+    const { signal } = options
+    const waiting = signal === undefined ? {} : { signal }
+    try {
+      await this.#cluster.refresh({ topics: this.#options.topics, ...waiting })
+      await this.#cluster.coordinator('group', this.#options.groupId, waiting)
+    } finally {
+      if (this.#state === 'starting') this.#state = 'idle'
+    }
+  }
+
+  /**
+   * Handles record by record until the consumer is stopped. A record is finished when the handler returns or its
+   * promise resolves; what is finished is committed. One handler at a time per partition, in the order of the
+   * offsets; partitions side by side, up to `concurrency`.
+   *
+   * Resolves after `stop`.
+   * @throws HANDLER_FAILED after the last retry with `failure.then: 'stop'`; OUT_OF_RANGE; GROUP_FENCED; CORRUPT_BATCH;
+   *   what the brokers refuse for good, by Kafka's name; ABORTED after `abort`; INVALID_STATE
+   */
+  run(handler: RecordHandler): Promise<void> {
+    return this.#handle('run', (ports) => new RecordWork(ports, handler))
+  }
+
+  /**
+   * As `run`, with all records that one fetch brought of a partition at a time (`maxBatchRecords` limits them).
+   * All of them are finished when the handler ends; one that fails in between can say where with FailedAtError.
+   */
+  runBatches(handler: BatchHandler): Promise<void> {
+    const { maxBatchRecords } = this.#options
+    return this.#handle('runBatches', (ports) => new BatchWork(ports, handler, maxBatchRecords))
+  }
+
+  /**
+   * Records one by one. A record is finished when the next one is asked for; leaving the loop leaves the last one
+   * unfinished and stops the consumer. Throws what `run` rejects with.
+   */
+  [Symbol.asyncIterator](): AsyncIterator<ConsumerRecord> {
+    this.#begin('iterate', (ports) => {
+      this.#stream = new RecordStream(ports)
+      return this.#stream
+    })
+    return {
+      next: async () => {
+        const record = await this.#stream?.next()
+        if (record !== undefined) return { done: false, value: record }
+        await this.#done.promise
+        return { done: true, value: undefined }
+      },
+      return: async () => {
+        this.#stream?.leave()
+        await this.stop()
+        return { done: true, value: undefined }
+      },
+    }
+  }
+
+  // ------------------------------------------------------------------------------------ while it runs
+
+  /** The partitions that are assigned now. */
+  assignment(): readonly TopicPartition[] {
+    return this.#consumption?.assignment() ?? []
+  }
+
+  /** Records in the log of an assigned partition that are not finished; undefined before the first fetch. */
+  lag(partition: TopicPartition): number | undefined {
+    return this.#consumption?.lag(partition)
+  }
+
+  /** Bytes of responses that are held before the handlers. */
+  get heldBytes(): number {
+    return this.#consumption?.heldBytes ?? 0
+  }
+
+  /**
+   * Fetches and dispatches nothing more of these partitions until `resume`; a handler that runs may end. Holds over
+   * rebalances.
+   */
+  pause(partitions: readonly TopicPartition[]): void {
+    if (this.#consumption !== undefined) return this.#consumption.pause(partitions)
+    this.#pausedEarly.push(...partitions)
+  }
+
+  resume(partitions: readonly TopicPartition[]): void {
+    const resumed = new Set(partitions.map(partitionKey))
+    this.#pausedEarly = this.#pausedEarly.filter((partition) => !resumed.has(partitionKey(partition)))
+    this.#consumption?.resume(partitions)
+  }
+
+  // ------------------------------------------------------------------------------------------- ending
+
+  /**
+   * Fetches nothing more, lets running handlers end, commits what is finished and leaves the group (a static member
+   * stays in it). Idempotent. Inside a handler, do not wait for it: it waits for the handler.
+   *
+   * `timeoutMs` (default `drainTimeoutMs`): how long handlers may take; then their `context.signal` fires. The last
+   * commit and the good-bye take up to 5 s each where the coordinator does not answer.
+   */
+  stop(options: { readonly timeoutMs?: number } = {}): Promise<StopResult> {
+    this.#stopping ??= this.#stop(options.timeoutMs ?? this.#options.drainTimeoutMs)
+    return this.#stopping
+  }
+
+  /** Ends at once: what runs is told by its signal, nothing more is committed, and the group finds out by itself. */
+  abort(reason?: unknown): void {
+    if (this.#state === 'stopped' || this.#state === 'failed') return
+    const error = new OttlaError(
+      'ABORTED',
+      'the consumer was aborted',
+      reason === undefined ? {} : { cause: reason },
+    )
+    this.#failure = error
+    this.#stopping ??= Promise.resolve({ unfinished: this.assignment() })
+    this.#stream?.leave()
+    this.#consumption?.abort(error)
+    this.#settle()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  // ------------------------------------------------------------------------------------------- inside
+
+  #handle(method: string, work: (ports: WorkPorts) => Work): Promise<void> {
+    const { clock } = this.#cluster.options
+    const { concurrency } = this.#options
+    try {
+      this.#begin(method, (ports, fail) => {
+        return new Dispatcher({ clock, turns: ports.turns, concurrency, work: work(ports), onFailed: fail })
+      })
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    return this.#done.promise
+  }
+
+  #begin(method: string, runner: (ports: WorkPorts, fail: (error: unknown) => void) => Runner): void {
+    const isFresh = this.#state === 'idle' || this.#state === 'starting'
+    if (!isFresh || this.#hasHandler) throw this.#refusal(method)
+    this.#hasHandler = true
+    this.#state = 'running'
+    this.#consumption = new Consumption({
+      cluster: this.#cluster,
+      options: this.#options,
+      runner,
+      onFailed: (error) => this.#fail(error),
+    })
+    this.#consumption.pause(this.#pausedEarly)
+    this.#unlisten = onSignals(this.#options.stopOnSignals, () => void this.stop())
+    this.#consumption.start()
+  }
+
+  async #stop(timeoutMs: number): Promise<StopResult> {
+    if (this.#consumption === undefined) {
+      this.#settle()
+      return { unfinished: [] }
+    }
+    this.#state = 'draining'
+    this.#stream?.end()
+    const unfinished = await this.#consumption.stop(timeoutMs)
+    this.#settle()
+    return { unfinished }
+  }
+
+  /** What cannot go on ends as a stop does, so that what is finished is committed. */
+  #fail(error: unknown): void {
+    if (this.#failure !== undefined || this.#state !== 'running') return
+    this.#failure = asOttlaError(error)
+    this.#cluster.options.logger.error({ error, groupId: this.groupId }, 'the consumer stops')
+    void this.stop()
+  }
+
+  #settle(): void {
+    if (this.#state === 'stopped' || this.#state === 'failed') return
+    this.#state = this.#failure === undefined ? 'stopped' : 'failed'
+    this.#unlisten?.()
+    if (this.#failure === undefined) this.#done.resolve()
+    else this.#done.reject(this.#failure)
+  }
+
+  #refusal(method: string): OttlaError {
+    const why = this.#hasHandler ? 'it has its one handler already' : `it is ${this.#state}`
+    return new OttlaError('INVALID_STATE', `consumer of ${this.groupId}: ${method}() is not possible: ${why}`)
+  }
+}
+
+export type { BatchHandler, ConsumerBatch, RecordHandler }

@@ -1,0 +1,322 @@
+/**
+ * One consumer at work: the rooms of this folder put together.
+ *
+ *     group ──assign, revoke──▶ partitions ──▶ starter (where to begin) ──▶ fetcher ──▶ runner (handlers)
+ *       ▲                                                                                   │
+ *       └──────────────── committer ◀──────────────────── finished ─────────────────────────┘
+ *
+ * Owns which partitions are assigned, and how they are given up: drained until a deadline, then committed, then closed.
+ * Invariant: a partition is in the map from its assignment until it is closed, and no partition is begun while a
+ * handler of its earlier life here still runs.
+ */
+import type { Cluster } from '../client/cluster.ts'
+import { OttlaError } from '../errors.ts'
+import { AssignedPartition } from './assigned-partition.ts'
+import { Committer } from './committer.ts'
+import type { ResolvedConsumerOptions } from './consumer-options.ts'
+import type { FencedReport, RebalanceEvent } from './consumer-reports.ts'
+import { CoordinatorLink } from './coordinator-link.ts'
+import type { Runner } from './dispatcher.ts'
+import { FailurePolicy } from './failure-policy.ts'
+import { Fetcher } from './fetcher.ts'
+import { Group } from './group.ts'
+import type { WorkPorts } from './handler-work.ts'
+import { PartitionStarter } from './partition-starter.ts'
+import { Positions } from './positions.ts'
+import { settledWithin } from './settled-within.ts'
+import { listPartitions, partitionKey, type TopicPartition } from './topic-partition.ts'
+import { Turns } from './turns.ts'
+
+export interface ConsumptionPorts {
+  readonly cluster: Cluster
+  readonly options: ResolvedConsumerOptions
+  /** Makes what handles the records. */
+  readonly runner: (ports: WorkPorts, fail: (error: unknown) => void) => Runner
+  /** Work cannot go on. */
+  readonly onFailed: (error: unknown) => void
+}
+
+/** What the last commit and the good-bye may take besides the draining. */
+const FAREWELL_MS = 5000
+
+export class Consumption {
+  readonly #cluster: Cluster
+  readonly #options: ResolvedConsumerOptions
+  readonly #onFailed: (error: unknown) => void
+  readonly #closing = new AbortController()
+  readonly #partitions = new Map<string, AssignedPartition>()
+  /** Given up while a handler ran; by partition, until it has ended. */
+  readonly #lingering = new Map<string, Promise<void>>()
+  readonly #paused = new Set<string>()
+  readonly #links: readonly [membership: CoordinatorLink, offsets: CoordinatorLink]
+  readonly #group: Group
+  readonly #committer: Committer
+  readonly #fetcher: Fetcher
+  readonly #starter: PartitionStarter
+  readonly #runner: Runner
+  readonly #unwatch: () => void
+  #isStopping = false
+
+  constructor({ cluster, options, runner, onFailed }: ConsumptionPorts) {
+    const { signal } = this.#closing
+    const { groupId } = options
+    const id = cluster.options.random.bytes(6).toString('hex')
+    const link = (what: string) => new CoordinatorLink({ cluster, groupId, purpose: `${what}:${id}`, signal })
+    const links = [link('group'), link('offsets')] as const
+    this.#cluster = cluster
+    this.#options = options
+    this.#onFailed = onFailed
+    this.#links = links
+    const fail = (error: unknown) => this.#fail(error)
+    this.#group = new Group({
+      cluster,
+      options,
+      link: links[0],
+      signal,
+      owned: () => [...this.#partitions.values()].map(({ topic, partition }) => ({ topic, partition })),
+      assign: (partitions) => this.#assign(partitions),
+      revoke: (partitions) => this.#revoke(partitions),
+      lose: (partitions) => this.#lose(partitions),
+      fail,
+    })
+    this.#committer = new Committer({
+      cluster,
+      options,
+      link: links[1],
+      partitions: () => this.#partitions.values(),
+      identity: () => this.#group.identity(),
+      onLost: (code, identity) => this.#group.refused(code, identity),
+      onFatal: fail,
+    })
+    const positions = new Positions({ cluster, options, link: links[1] })
+    this.#starter = new PartitionStarter({
+      cluster,
+      options,
+      positions,
+      signal,
+      onLocated: (partition) => this.#fetcher.add(partition),
+      onFatal: fail,
+    })
+    this.#fetcher = new Fetcher({
+      cluster,
+      options,
+      purpose: `fetch:${id}`,
+      signal,
+      onReady: (partition) => this.#runner.ready(partition),
+      onNewLeader: (partition) => void this.#starter.checkEpoch(partition),
+      onOffLog: (partition, reason) => void this.#starter.reset(partition, reason),
+      onFatal: fail,
+    })
+    this.#runner = runner(this.#workPorts(), fail)
+    this.#unwatch = cluster.watch(options.topics)
+  }
+
+  #workPorts(): WorkPorts {
+    return {
+      turns: new Turns(this.#cluster.options.clock),
+      policy: new FailurePolicy(this.#cluster, this.#options),
+      onFinished: (records) => this.#committer.finished(records),
+      onRoom: (partition) => this.#fetcher.wake(partition),
+      onLate: ({ topic, partition }, { first, end }) =>
+        this.#fenced({ topic, partition, reason: 'late', offset: first, endOffset: end }),
+    }
+  }
+
+  /** Finds the coordinator and connects to it, once. @throws what that throws */
+  async connect(): Promise<void> {
+    await this.#links[0].connect()
+  }
+
+  start(): void {
+    this.#group.start()
+  }
+
+  // --------------------------------------------------------------------------------------- while it runs
+
+  assignment(): TopicPartition[] {
+    return [...this.#partitions.values()].map(({ topic, partition }) => ({ topic, partition }))
+  }
+
+  /** Of each assigned partition: records in the log that no handler has finished; undefined before the first fetch. */
+  lag(partition: TopicPartition): number | undefined {
+    return this.#partitions.get(partitionKey(partition))?.lag
+  }
+
+  /** Bytes of responses held before the handlers. */
+  get heldBytes(): number {
+    return this.#fetcher.heldBytes
+  }
+
+  /** Holds for partitions that are assigned later, too. */
+  pause(partitions: readonly TopicPartition[]): void {
+    for (const partition of partitions) {
+      this.#paused.add(partitionKey(partition))
+      const assigned = this.#partitions.get(partitionKey(partition))
+      if (assigned !== undefined) assigned.isPaused = true
+    }
+  }
+
+  resume(partitions: readonly TopicPartition[]): void {
+    for (const partition of partitions) {
+      this.#paused.delete(partitionKey(partition))
+      const assigned = this.#partitions.get(partitionKey(partition))
+      if (assigned === undefined) continue
+      assigned.isPaused = false
+      this.#runner.ready(assigned)
+      this.#fetcher.wake(assigned)
+    }
+  }
+
+  paused(): string[] {
+    return [...this.#paused]
+  }
+
+  // -------------------------------------------------------------------------------- coming and going
+
+  #assign(partitions: readonly TopicPartition[]): void {
+    if (this.#isStopping) return
+    const assigned = partitions.map(({ topic, partition }) => {
+      const made = new AssignedPartition(topic, partition)
+      const key = partitionKey(made)
+      made.isPaused = this.#paused.has(key)
+      this.#partitions.set(key, made)
+      return made
+    })
+    void this.#begin(partitions, assigned)
+  }
+
+  async #begin(partitions: readonly TopicPartition[], assigned: readonly AssignedPartition[]): Promise<void> {
+    await this.#tell('assigned', partitions)
+    const free: AssignedPartition[] = []
+    for (const partition of assigned) {
+      const lingering = this.#lingering.get(partitionKey(partition))
+      if (lingering === undefined) free.push(partition)
+      // Order holds over a rebalance too: the handler that came too late ends first.
+      else void lingering.then(() => this.#starter.start([partition]))
+    }
+    if (free.length > 0) await this.#starter.start(free)
+  }
+
+  async #revoke(partitions: readonly TopicPartition[]): Promise<void> {
+    const { drainTimeoutMs, rebalanceTimeoutMs } = this.#options
+    const reason = new OttlaError('DRAIN_TIMEOUT', `given up: ${listPartitions(partitions)}`)
+    const farewellMs = Math.min(FAREWELL_MS, (rebalanceTimeoutMs - drainTimeoutMs) / 2)
+    await this.#giveUp(this.#find(partitions), { drainTimeoutMs, farewellMs, reason })
+  }
+
+  #lose(partitions: readonly TopicPartition[]): void {
+    const lost = this.#find(partitions)
+    const reason = new OttlaError('DRAIN_TIMEOUT', `taken away: ${listPartitions(partitions)}`)
+    for (const partition of lost) {
+      const uncommitted = partition.uncommitted()
+      if (uncommitted !== undefined) {
+        const { topic, partition: number } = partition
+        this.#fenced({ topic, partition: number, reason: 'commit', ...uncommitted })
+      }
+      this.#close(partition, reason)
+    }
+    if (lost.length > 0) void this.#tell('lost', partitions)
+  }
+
+  /** Drains until the deadline, commits, closes; returns those whose handlers still run. */
+  async #giveUp(
+    partitions: readonly AssignedPartition[],
+    how: { readonly drainTimeoutMs: number; readonly farewellMs: number; readonly reason: OttlaError },
+  ): Promise<AssignedPartition[]> {
+    if (partitions.length === 0) return []
+    const { clock } = this.#cluster.options
+    for (const partition of partitions) {
+      partition.drain()
+      this.#fetcher.remove(partition)
+    }
+    await settledWithin(
+      Promise.all(partitions.map((partition) => partition.idle())),
+      clock,
+      how.drainTimeoutMs,
+    )
+    for (const partition of partitions) if (partition.isRunning) partition.expire(how.reason)
+    const deadline = clock.monotonic() + how.farewellMs
+    // The callback may commit elsewhere what it knows to be finished; it is given as long as our own commit.
+    await settledWithin(this.#tell('revoked', partitions), clock, how.farewellMs)
+    await this.#committer.flush(partitions, Math.max(deadline, clock.monotonic() + how.farewellMs / 2))
+    const running = partitions.filter(({ isRunning }) => isRunning)
+    for (const partition of partitions) this.#close(partition, how.reason)
+    return running
+  }
+
+  #close(partition: AssignedPartition, reason: OttlaError): void {
+    const key = partitionKey(partition)
+    if (this.#partitions.get(key) === partition) this.#partitions.delete(key)
+    partition.close(reason)
+    this.#fetcher.remove(partition)
+    if (!partition.isRunning) return
+    const idle: Promise<void> = partition.idle().then(() => {
+      if (this.#lingering.get(key) === idle) this.#lingering.delete(key)
+    })
+    this.#lingering.set(key, idle)
+  }
+
+  #find(partitions: readonly TopicPartition[]): AssignedPartition[] {
+    return partitions
+      .map((partition) => this.#partitions.get(partitionKey(partition)))
+      .filter((partition) => partition !== undefined)
+  }
+
+  // ------------------------------------------------------------------------------------------- ending
+
+  /** Drains, commits, leaves. Returns the partitions whose handlers did not end in time. */
+  async stop(drainTimeoutMs: number): Promise<TopicPartition[]> {
+    this.#isStopping = true
+    const reason = new OttlaError('DRAIN_TIMEOUT', 'the consumer stops and does not wait any longer')
+    const all = [...this.#partitions.values()]
+    const running = await this.#giveUp(all, { drainTimeoutMs, farewellMs: FAREWELL_MS, reason })
+    await settledWithin(this.#group.leave(FAREWELL_MS), this.#cluster.options.clock, FAREWELL_MS)
+    this.#end(reason)
+    return running.map(({ topic, partition }) => ({ topic, partition }))
+  }
+
+  /** Ends at once: nothing more is committed, nobody is told. */
+  abort(reason: OttlaError): void {
+    this.#isStopping = true
+    for (const partition of [...this.#partitions.values()]) this.#close(partition, reason)
+    this.#group.abort()
+    this.#end(reason)
+  }
+
+  #end(reason: OttlaError): void {
+    this.#committer.close()
+    this.#fetcher.close()
+    this.#unwatch()
+    this.#closing.abort(reason)
+    for (const link of this.#links) link.close()
+  }
+
+  #fail(error: unknown): void {
+    if (!this.#isStopping) this.#onFailed(error)
+  }
+
+  // ------------------------------------------------------------------------------------------ telling
+
+  async #tell(type: RebalanceEvent['type'], partitions: readonly TopicPartition[]): Promise<void> {
+    const { logger } = this.#cluster.options
+    const { groupId, onRebalance } = this.#options
+    const { memberId, generation } = this.#group
+    const named = partitions.map(({ topic, partition }) => ({ topic, partition }))
+    logger.info({ groupId, memberId, generation, partitions: listPartitions(named) }, `partitions ${type}`)
+    try {
+      await onRebalance?.({ type, partitions: named, memberId, generation })
+    } catch (error) {
+      logger.error({ error, groupId }, 'onRebalance threw')
+    }
+  }
+
+  #fenced(report: FencedReport): void {
+    const { logger } = this.#cluster.options
+    logger.warn(report, 'work does not count: the partition is not ours any more')
+    try {
+      this.#options.onFenced?.(report)
+    } catch (error) {
+      logger.error({ error }, 'onFenced threw')
+    }
+  }
+}

@@ -1,0 +1,325 @@
+/**
+ * Keeps every assigned partition read from the right broker: its leader, or the follower that the leader names
+ * (KIP-392). Follows leaders as they move, checks positions against new leaders (KIP-320), and hands over what comes.
+ */
+import type { Cluster } from '../client/cluster.ts'
+import { OttlaError } from '../errors.ts'
+import { BrokerError } from '../protocol/error-codes.ts'
+import { zeroUuid } from '../protocol/schema.ts'
+import { backoffMs } from '../util/backoff.ts'
+import type { Timer } from '../util/clock.ts'
+import { refreshQuietly } from './ask-leaders.ts'
+import type { AssignedPartition } from './assigned-partition.ts'
+import { BrokerFetch, type PartitionResult } from './broker-fetch.ts'
+import type { ResolvedConsumerOptions } from './consumer-options.ts'
+import type { ResetReport } from './consumer-reports.ts'
+import { readAnswer, troubleOf } from './fetch-answer.ts'
+import { HeldResponse } from './held-response.ts'
+import { PrefetchBudget } from './prefetch-budget.ts'
+import { asOttlaError, mayPass } from './retry.ts'
+
+export interface FetcherPorts {
+  readonly cluster: Cluster
+  readonly options: ResolvedConsumerOptions
+  readonly purpose: string
+  readonly signal: AbortSignal
+  /** There is something for a handler. */
+  readonly onReady: (partition: AssignedPartition) => void
+  /** The position has to be checked against the leader's log before anything more is read. */
+  readonly onNewLeader: (partition: AssignedPartition) => void
+  /** The position is of no use. */
+  readonly onOffLog: (partition: AssignedPartition, reason: ResetReport['reason']) => void
+  readonly onFatal: (error: OttlaError) => void
+}
+
+/** A batch that is damaged each time it is fetched is damaged in the log. */
+const DAMAGED_AFTER = 3
+
+export class Fetcher {
+  readonly #ports: FetcherPorts
+  readonly #budget: PrefetchBudget
+  readonly #partitions = new Set<AssignedPartition>()
+  readonly #brokers = new Map<number, { readonly fetch: BrokerFetch; partitions: AssignedPartition[] }>()
+  readonly #timers = new Set<Timer>()
+  readonly #unlisten: () => void
+  #isRefreshing = false
+  #isSeeking = false
+  #searches = 0
+
+  constructor(ports: FetcherPorts) {
+    this.#ports = ports
+    this.#budget = new PrefetchBudget(ports.options)
+    this.#unlisten = ports.cluster.onChange(() => this.#replaceAll())
+  }
+
+  /** Bytes of responses held before the handlers. */
+  get heldBytes(): number {
+    return this.#budget.heldBytes
+  }
+
+  /** Begins, or goes on, to read a partition whose position is known. */
+  add(partition: AssignedPartition): void {
+    partition.phase = 'fetching'
+    this.#partitions.add(partition)
+    this.#place(partition)
+    this.#divide()
+    this.#seek()
+    this.wake(partition)
+  }
+
+  remove(partition: AssignedPartition): void {
+    if (!this.#partitions.delete(partition)) return
+    this.#move(partition, -1)
+    this.#divide()
+    // What it held is room for others.
+    this.pump()
+  }
+
+  /** It has room again, or is not paused any more. */
+  wake(partition: AssignedPartition): void {
+    if (this.#budget.isShort) this.pump()
+    else this.#brokers.get(partition.nodeId)?.fetch.pump()
+  }
+
+  /** There is room again. */
+  pump(): void {
+    for (const { fetch } of this.#brokers.values()) fetch.pump()
+  }
+
+  close(): void {
+    this.#unlisten()
+    for (const timer of this.#timers) this.#ports.cluster.options.clock.clearTimeout(timer)
+    for (const { fetch } of this.#brokers.values()) fetch.close()
+    this.#timers.clear()
+    this.#brokers.clear()
+    this.#partitions.clear()
+  }
+
+  // --------------------------------------------------------------------------------------------- placing
+
+  #replaceAll(): void {
+    for (const partition of [...this.#partitions]) this.#place(partition)
+    this.#divide()
+    this.#seek()
+    this.pump()
+  }
+
+  /** Keeps looking for leaders while a partition has none. */
+  #seek(): void {
+    if (this.#isSeeking) return
+    const isHomeless = [...this.#partitions].some(({ nodeId }) => nodeId < 0)
+    if (!isHomeless) {
+      this.#searches = 0
+      return
+    }
+    const { random, minBackoffMs: minMs, maxBackoffMs: maxMs } = this.#ports.cluster.options
+    this.#isSeeking = true
+    this.#later(backoffMs(this.#searches++, { minMs, maxMs }, random), async () => {
+      await this.#refresh()
+      this.#isSeeking = false
+      this.#replaceAll()
+    })
+  }
+
+  #later(delayMs: number, action: () => void | Promise<void>): void {
+    const timer = this.#ports.cluster.options.clock.setTimeout(() => {
+      this.#timers.delete(timer)
+      void action()
+    }, delayMs)
+    this.#timers.add(timer)
+  }
+
+  /** Finds the broker to read from; sees whether it leads with another epoch, or the topic is another one. */
+  #place(partition: AssignedPartition): void {
+    const topic = this.#ports.cluster.topic(partition.topic)
+    const known = topic?.partitions[partition.partition]
+    if (topic === undefined || known === undefined || known.leaderId < 0) return this.#move(partition, -1)
+    const before = partition.topicId
+    partition.topicId = topic.topicId
+    if (before !== zeroUuid && before !== topic.topicId && partition.phase === 'fetching') {
+      partition.leaderEpoch = known.leaderEpoch
+      this.#move(partition, known.leaderId)
+      return this.#ports.onOffLog(partition, 'recreated')
+    }
+    if (known.leaderEpoch > partition.leaderEpoch || known.leaderEpoch < 0) {
+      const isNew = known.leaderEpoch > partition.leaderEpoch
+      partition.leaderEpoch = known.leaderEpoch
+      partition.retryAt = 0
+      partition.preferredReplica = -1
+      this.#move(partition, known.leaderId)
+      if (isNew && partition.phase === 'fetching' && partition.positionEpoch >= 0) {
+        this.#ports.onNewLeader(partition)
+      }
+      return
+    }
+    this.#move(partition, this.#source(partition, known.leaderId))
+  }
+
+  #source(partition: AssignedPartition, leaderId: number): number {
+    const { preferredReplica, preferredUntil } = partition
+    if (preferredReplica < 0) return leaderId
+    const { cluster } = this.#ports
+    const isGood =
+      preferredUntil > cluster.options.clock.monotonic() &&
+      cluster.brokers().some(({ nodeId }) => nodeId === preferredReplica)
+    if (isGood) return preferredReplica
+    partition.preferredReplica = -1
+    return leaderId
+  }
+
+  #move(partition: AssignedPartition, nodeId: number): void {
+    if (partition.nodeId === nodeId) return
+    const old = this.#brokers.get(partition.nodeId)
+    if (old !== undefined) {
+      old.partitions = old.partitions.filter((other) => other !== partition)
+      if (old.partitions.length === 0) {
+        this.#brokers.delete(partition.nodeId)
+        old.fetch.close()
+      }
+    }
+    partition.nodeId = nodeId
+    if (nodeId < 0) return
+    const broker = this.#brokers.get(nodeId)
+    if (broker !== undefined) broker.partitions = [...broker.partitions, partition]
+    else this.#brokers.set(nodeId, { fetch: this.#open(nodeId), partitions: [partition] })
+  }
+
+  #open(nodeId: number): BrokerFetch {
+    const { cluster, options, purpose, onFatal } = this.#ports
+    return new BrokerFetch(nodeId, {
+      cluster,
+      options,
+      purpose,
+      budget: this.#budget,
+      partitions: () => this.#brokers.get(nodeId)?.partitions ?? [],
+      compact: () => this.#compact(),
+      onResults: (results, endpoints) => this.#onResults(nodeId, results, endpoints),
+      onTrouble: () => void this.#refresh(),
+      onFatal: (error) => onFatal(asOttlaError(error)),
+    })
+  }
+
+  #divide(): void {
+    this.#budget.divide(this.#partitions.size, this.#brokers.size)
+  }
+
+  /** Copies what is left of responses that are held for little of them. */
+  #compact(): boolean {
+    let freed = false
+    for (const partition of this.#partitions) {
+      for (const response of partition.responses()) freed = response.compact() || freed
+    }
+    return freed
+  }
+
+  // --------------------------------------------------------------------------------------------- results
+
+  #onResults(
+    nodeId: number,
+    results: readonly PartitionResult[],
+    endpoints: Parameters<Cluster['noteLeader']>[3],
+  ): void {
+    const response = new HeldResponse(this.#budget)
+    const ready: AssignedPartition[] = []
+    for (const result of results) {
+      if (this.#take(nodeId, result, response)) ready.push(result.partition)
+      const { leaderId, leaderEpoch } = result.answer.currentLeader
+      if (leaderId < 0 || leaderEpoch < 0) continue
+      const { topic, partition } = result.partition
+      this.#ports.cluster.noteLeader(topic, partition, { leaderId, leaderEpoch }, endpoints)
+    }
+    // The next long poll leaves before the handlers begin.
+    this.#brokers.get(nodeId)?.fetch.pump()
+    for (const partition of ready) this.#ports.onReady(partition)
+  }
+
+  /** Whether there is something new for a handler. */
+  #take(nodeId: number, { partition, offset, answer }: PartitionResult, response: HeldResponse): boolean {
+    const trouble = troubleOf(answer.errorCode)
+    if (trouble !== 'none') {
+      this.#onTrouble(nodeId, partition, answer.errorCode)
+      return false
+    }
+    if (answer.preferredReadReplica >= 0) this.#prefer(partition, answer.preferredReadReplica)
+    if (answer.highWatermark >= 0) partition.highWatermark = answer.highWatermark
+    const { chunk, epochs, neededBytes, damage } = readAnswer(partition, answer, {
+      offset,
+      options: this.#ports.options,
+    })
+    partition.neededBytes = neededBytes ?? 0
+    if (chunk !== undefined) {
+      partition.failures = 0
+      for (const { from, leaderEpoch } of epochs) partition.noteEpoch(from, leaderEpoch)
+      response.add(chunk)
+      partition.append(chunk, response)
+    } else if (damage !== undefined) this.#onDamage(partition, damage)
+    return chunk !== undefined
+  }
+
+  #prefer(partition: AssignedPartition, replica: number): void {
+    const { clock, metadataMaxAgeMs } = this.#ports.cluster.options
+    partition.preferredReplica = replica
+    partition.preferredUntil = clock.monotonic() + metadataMaxAgeMs
+    this.#place(partition)
+    this.wake(partition)
+  }
+
+  #onTrouble(nodeId: number, partition: AssignedPartition, code: number): void {
+    const { topic, partition: number, offset } = partition
+    const { onFatal, onOffLog } = this.#ports
+    const isFollower = partition.preferredReplica === nodeId
+    if (isFollower) {
+      // Whatever a follower says, the leader knows better.
+      partition.preferredReplica = -1
+      this.#place(partition)
+      return this.wake(partition)
+    }
+    switch (troubleOf(code)) {
+      case 'range':
+        return onOffLog(partition, 'out-of-range')
+      case 'fatal':
+        return onFatal(
+          new BrokerError(code, `fetching ${topic}/${number}`, { topic, partition: number, offset }),
+        )
+      case 'metadata':
+        this.#putOff(partition)
+        return void this.#refresh()
+      default:
+        this.#putOff(partition)
+    }
+  }
+
+  #onDamage(partition: AssignedPartition, damage: OttlaError): void {
+    const { topic, partition: number, offset } = partition
+    const passes = damage.code === 'CORRUPT_BATCH' && partition.failures + 1 < DAMAGED_AFTER
+    if (passes) return this.#putOff(partition)
+    const message = `${topic}/${number} at offset ${offset}: ${damage.message}`
+    this.#ports.onFatal(
+      new OttlaError(damage.code, message, { cause: damage, topic, partition: number, offset }),
+    )
+  }
+
+  /** Not before a back-off. */
+  #putOff(partition: AssignedPartition): void {
+    const { clock, random, minBackoffMs: minMs, maxBackoffMs: maxMs } = this.#ports.cluster.options
+    const delayMs = backoffMs(partition.failures++, { minMs, maxMs }, random)
+    partition.retryAt = clock.monotonic() + delayMs
+    this.#later(delayMs, () => {
+      partition.retryAt = 0
+      this.wake(partition)
+    })
+  }
+
+  async #refresh(): Promise<void> {
+    if (this.#isRefreshing) return
+    this.#isRefreshing = true
+    const { cluster, signal, onFatal } = this.#ports
+    try {
+      await refreshQuietly(cluster, [...this.#partitions], signal)
+    } catch (error) {
+      if (!signal.aborted && !mayPass(error)) onFatal(asOttlaError(error))
+    } finally {
+      this.#isRefreshing = false
+    }
+  }
+}
