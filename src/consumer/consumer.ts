@@ -10,7 +10,6 @@
 import type { Cluster } from '../client/cluster.ts'
 import { OttlaError } from '../errors.ts'
 import { type Deferred, deferred } from '../util/deferred.ts'
-import type { ConsumerBatch } from './consumer-batch.ts'
 import {
   type ConsumerOptions,
   type ResolvedConsumerOptions,
@@ -25,6 +24,15 @@ import { asOttlaError } from './retry.ts'
 import { onSignals } from './signals.ts'
 import { partitionKey, type TopicPartition } from './topic-partition.ts'
 import type { BatchHandler, RecordHandler } from './work.ts'
+
+export type { AssignorName } from './assignment.ts'
+export type { ConsumerBatch } from './consumer-batch.ts'
+export type { ConsumerOptions, FailureOptions, StartFrom } from './consumer-options.ts'
+export type { ConsumerRecord } from './consumer-record.ts'
+export type { FencedReport, RebalanceEvent, ResetReport, SkipReport } from './consumer-reports.ts'
+export { FailedAtError } from './failure-policy.ts'
+export type { TopicPartition } from './topic-partition.ts'
+export type { BatchHandler, HandlerContext, RecordHandler } from './work.ts'
 
 export type ConsumerState = 'idle' | 'starting' | 'running' | 'draining' | 'stopped' | 'failed'
 
@@ -256,5 +264,3 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
     return new OttlaError('INVALID_STATE', `consumer of ${this.groupId}: ${method}() is not possible: ${why}`)
   }
 }
-
-export type { BatchHandler, ConsumerBatch, RecordHandler }
