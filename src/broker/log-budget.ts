@@ -28,6 +28,11 @@ export class LogBudget {
     return this.#usedBytes
   }
 
+  /** What the order of eviction remembers: some more than there are batches. */
+  get entryCount(): number {
+    return this.#order.length
+  }
+
   /** A log took the batch. */
   retain(log: BudgetedLog, batch: StoredBatch): void {
     if (batch.holders++ === 0) this.#usedBytes += batch.bytes.length
