@@ -3,7 +3,7 @@ import { Kafka, PartialDeliveryError } from 'ottla'
 
 const kafka = Kafka.fromEnv() // KAFKA_BROKERS=host:port,host:port
 try {
-  await kafka.admin().createTopics([{ topic: 'readings', partitions: 4 }])
+  await kafka.admin().createTopics([{ name: 'readings', partitions: 4 }])
   const producer = kafka.producer({ lingerMs: 5, compression: 'lz4' })
 
   const readings = Array.from({ length: 1000 }, (_, index) => ({
@@ -22,7 +22,8 @@ try {
     ])
   } catch (error) {
     if (!(error instanceof PartialDeliveryError)) throw error
-    for (const result of error.results) console.log(result.status, result.status === 'failed' ? result.error.code : result.offset)
+    for (const result of error.results)
+      console.log(result.status, result.status === 'failed' ? result.error.code : result.offset)
   }
 } finally {
   await kafka.stop()

@@ -3,7 +3,7 @@ import { Kafka } from 'ottla'
 
 const kafka = Kafka.fromEnv()
 try {
-  await kafka.admin().createTopics([{ topic: 'clicks', partitions: 2 }])
+  await kafka.admin().createTopics([{ name: 'clicks', partitions: 2 }])
   const producer = kafka.producer({ bufferBytes: 8 * 1024 * 1024, onFull: 'wait' })
   const outcomes = { delivered: 0, failed: 0 }
   producer.onDelivery((report) => {

@@ -3,8 +3,12 @@ import { Kafka } from 'ottla'
 
 const kafka = Kafka.fromEnv()
 try {
-  await kafka.admin().createTopics([{ topic: 'jobs', partitions: 4 }])
-  await kafka.producer().send(Array.from({ length: 200 }, (_, index) => ({ topic: 'jobs', key: `${index}`, value: `job ${index}` })))
+  await kafka.admin().createTopics([{ name: 'jobs', partitions: 4 }])
+  await kafka
+    .producer()
+    .send(
+      Array.from({ length: 200 }, (_, index) => ({ topic: 'jobs', key: `${index}`, value: `job ${index}` })),
+    )
 
   const done = new Set<string>()
   const finished = Promise.withResolvers<void>()

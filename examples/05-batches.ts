@@ -3,8 +3,10 @@ import { Kafka } from 'ottla'
 
 const kafka = Kafka.fromEnv()
 try {
-  await kafka.admin().createTopics([{ topic: 'prices', partitions: 1 }])
-  await kafka.producer().send(Array.from({ length: 1000 }, (_, index) => ({ topic: 'prices', value: `${index}` })))
+  await kafka.admin().createTopics([{ name: 'prices', partitions: 1 }])
+  await kafka
+    .producer()
+    .send(Array.from({ length: 1000 }, (_, index) => ({ topic: 'prices', value: `${index}` })))
 
   const consumer = kafka.consumer({ groupId: 'totals', topics: ['prices'] })
   let count = 0

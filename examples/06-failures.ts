@@ -3,7 +3,7 @@ import { Kafka } from 'ottla'
 
 const kafka = Kafka.fromEnv()
 try {
-  await kafka.admin().createTopics([{ topic: 'mails', partitions: 1 }])
+  await kafka.admin().createTopics([{ name: 'mails', partitions: 1 }])
   await kafka.producer().send(['good', 'poison', 'good too'].map((value) => ({ topic: 'mails', value })))
 
   const consumer = kafka.consumer({

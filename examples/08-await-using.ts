@@ -2,7 +2,7 @@
 import { Kafka } from 'ottla'
 
 await using kafka = Kafka.fromEnv()
-await kafka.admin().createTopics([{ topic: 'greetings', partitions: 1 }])
+await kafka.admin().createTopics([{ name: 'greetings', partitions: 1 }])
 await using producer = kafka.producer()
 const { offset } = await producer.send({ topic: 'greetings', value: 'hello' })
 console.log(`at offset ${offset}`)

@@ -52,20 +52,19 @@ export type {
 } from './consumer/consumer.ts'
 export { type ErrorCode, type ErrorFields, errorCodes, OttlaError } from './errors.ts'
 export { Kafka, type KafkaOptions } from './kafka.ts'
+export type { Partitioner } from './producer/partitioners.ts'
+export type { Producer } from './producer/producer.ts'
+export type { ProducerOptions } from './producer/producer-options.ts'
 export {
   type DeliveredReport,
   type DeliveryListener,
   type DeliveryReport,
   type DeliveryResult,
   type FailedReport,
-  type HeaderObject,
   PartialDeliveryError,
-  type Partitioner,
-  type Producer,
-  type ProducerOptions,
-  type ProducerRecord,
   type Receipt,
-} from './producer/producer.ts'
+} from './producer/receipts.ts'
+export type { HeaderObject, ProducerRecord } from './producer/record.ts'
 export { BrokerError, type KafkaErrorName } from './protocol/error-codes.ts'
 export type { Compression, HeaderList } from './protocol/record-batch.ts'
 export type { Clock, Timer } from './util/clock.ts'

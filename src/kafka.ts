@@ -10,7 +10,8 @@ import { Cluster } from './client/cluster.ts'
 import { type ClientOptions, resolveClientOptions } from './client/options.ts'
 import { Consumer, type ConsumerOptions } from './consumer/consumer.ts'
 import { OttlaError } from './errors.ts'
-import { Producer, type ProducerOptions } from './producer/producer.ts'
+import { Producer } from './producer/producer.ts'
+import type { ProducerOptions } from './producer/producer-options.ts'
 
 export type KafkaOptions = ClientOptions
 
@@ -89,13 +90,16 @@ export class Kafka {
   }
 
   #keep<T extends Stoppable>(made: T): T {
-    if (this.#stopping !== undefined) throw new OttlaError('INVALID_STATE', 'this Kafka is stopped; make a new one')
+    if (this.#stopping !== undefined)
+      throw new OttlaError('INVALID_STATE', 'this Kafka is stopped; make a new one')
     this.#made.push(made)
     return made
   }
 }
 
-function optionsFromEnv(environment: { readonly [name: string]: string | undefined }): Record<string, unknown> {
+function optionsFromEnv(environment: {
+  readonly [name: string]: string | undefined
+}): Record<string, unknown> {
   const { KAFKA_BROKERS, KAFKA_CLIENT_ID, KAFKA_RACK } = environment
   return {
     ...(KAFKA_BROKERS ? { brokers: KAFKA_BROKERS } : {}),
@@ -123,9 +127,12 @@ function saslFromEnv(environment: { readonly [name: string]: string | undefined 
     if (KAFKA_SASL_MECHANISM) throw wrongVariable('KAFKA_USERNAME', `set when KAFKA_SASL_MECHANISM is`)
     return {}
   }
-  const password = KAFKA_PASSWORD ?? (KAFKA_PASSWORD_FILE ? read('KAFKA_PASSWORD_FILE', KAFKA_PASSWORD_FILE).trimEnd() : '')
+  const password =
+    KAFKA_PASSWORD ?? (KAFKA_PASSWORD_FILE ? read('KAFKA_PASSWORD_FILE', KAFKA_PASSWORD_FILE).trimEnd() : '')
   if (password === '') throw wrongVariable('KAFKA_PASSWORD', 'set when KAFKA_USERNAME is')
-  return { sasl: { mechanism: (KAFKA_SASL_MECHANISM || 'PLAIN').toUpperCase(), username: KAFKA_USERNAME, password } }
+  return {
+    sasl: { mechanism: (KAFKA_SASL_MECHANISM || 'PLAIN').toUpperCase(), username: KAFKA_USERNAME, password },
+  }
 }
 
 /** PEM as it stands in the variable, or in the file that it names. */

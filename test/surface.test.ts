@@ -11,7 +11,11 @@ const exportedBy = (text: string): string[] =>
     .flatMap((match) => (match[1] as string).split(','))
     .map((name) => name.replace(/^\s*type\s+/, '').trim())
     .filter((name) => name !== '')
-    .concat([...text.matchAll(/^export (?:async )?(?:function|const|class) (\w+)/gm)].map((match) => match[1] as string))
+    .concat(
+      [...text.matchAll(/^export (?:async )?(?:function|const|class) (\w+)/gm)].map(
+        (match) => match[1] as string,
+      ),
+    )
     .sort()
 
 const snapshot = JSON.parse(read('test/surface.json')) as { readonly [entry: string]: readonly string[] }
@@ -27,7 +31,14 @@ for (const [entry, file] of [
 
 test('the values of the surface are there at run time', async () => {
   const names = Object.keys(await import('../src/index.ts')).sort()
-  assert.deepEqual(names, ['BrokerError', 'Kafka', 'OttlaError', 'PartialDeliveryError', 'PartialFailureError', 'errorCodes'])
+  assert.deepEqual(names, [
+    'BrokerError',
+    'Kafka',
+    'OttlaError',
+    'PartialDeliveryError',
+    'PartialFailureError',
+    'errorCodes',
+  ])
   assert.deepEqual(Object.keys(await import('../src/broker/index.ts')), ['startCluster'])
 })
 
