@@ -1,0 +1,203 @@
+/**
+ * Puts records into their partition's open batch, and decides when a batch has waited enough.
+ *
+ *     append ─> open ── bytes, count or age ──> due ── the window has room ──> closed: sealed and queued
+ *                └──────────────── full ────────────────────────────────────────┘
+ *
+ * A batch that is due stays open, and goes on filling, while the partition's window has no room: so batches grow
+ * when brokers are slow. With lingerMs 0 a batch is due at the end of the turn of the loop in which it began.
+ *
+ * Invariants: a record is encoded once, here; `append` either takes a record or changes nothing that counts.
+ */
+import { OttlaError } from '../errors.ts'
+import { BATCH_OVERHEAD, BatchBuilder, type HeaderList } from '../protocol/record-batch.ts'
+import type { Clock, Timer } from '../util/clock.ts'
+import { Fifo } from '../util/fifo.ts'
+import { Batch } from './batch.ts'
+import type { Bounds } from './bounds.ts'
+import { capacityFor } from './buffer-pool.ts'
+import type { Generations } from './generations.ts'
+import type { ProducerSettings } from './producer-options.ts'
+import type { Queue } from './queue/queue.ts'
+import { measuredSizeOf, type ProducerRecord } from './record.ts'
+import type { ProducerPartition } from './topic.ts'
+
+export interface AccumulatorParts {
+  readonly settings: ProducerSettings
+  readonly clock: Clock
+  readonly bounds: Bounds
+  readonly generations: Generations
+  readonly queue: Queue<Batch>
+  /** The partition may have something to send. */
+  readonly onDue: (partition: ProducerPartition) => void
+}
+
+interface Lingering {
+  readonly partition: ProducerPartition
+  readonly batch: Batch
+}
+
+export class Accumulator {
+  readonly #parts: AccumulatorParts
+  readonly #settings: ProducerSettings
+  readonly #bounds: Bounds
+  readonly #builderOptions: {
+    readonly allocate: (bytes: number) => Buffer
+    readonly release: (b: Buffer) => void
+  }
+  /** Open batches in the order in which they began, until their linger is over. */
+  readonly #lingering = new Fifo<Lingering>()
+  #isDeferred = false
+  #timer: Timer | undefined
+
+  constructor(parts: AccumulatorParts) {
+    this.#parts = parts
+    this.#settings = parts.settings
+    this.#bounds = parts.bounds
+    this.#builderOptions = { allocate: parts.bounds.pool.allocate, release: parts.bounds.pool.release }
+  }
+
+  /**
+   * Encodes a record into its partition's open batch, which is returned; undefined when there is no room for it and
+   * for the `callBytes` that come with it. The caller adds the run.
+   *
+   * @throws RECORD_TOO_LARGE
+   */
+  append(
+    partition: ProducerPartition,
+    record: ProducerRecord,
+    headers: HeaderList,
+    timestamp: number,
+    callBytes: number,
+  ): Batch | undefined {
+    const key = record.key ?? null
+    const most = BatchBuilder.maxSizeOf(key, record.value, headers)
+    let batch = partition.open
+    if (batch !== undefined && !this.#hasPlace(batch, most, record, headers, partition.topic.maxBatchBytes)) {
+      this.close(partition)
+      batch = undefined
+    }
+    if (batch === undefined) {
+      if (BATCH_OVERHEAD + most > this.#settings.maxBatchBytes) this.#checkSize(record, headers)
+      batch = this.#begin(partition, most, callBytes)
+      if (batch === undefined) return undefined
+    } else if (!this.#canGrow(batch.builder as BatchBuilder, most, callBytes)) {
+      return undefined
+    }
+    const builder = batch.builder as BatchBuilder
+    builder.append(key, record.value, headers, timestamp)
+    batch.count++
+    if (batch.due) partition.topic.sticky.leave(partition.index)
+    else if (builder.sizeBytes >= this.#settings.lingerBytes || batch.count >= this.#settings.lingerRecords) {
+      this.#due(partition, batch)
+    }
+    return batch
+  }
+
+  /** Seals the open batch, if there is one, and puts it into the queue. */
+  close(partition: ProducerPartition): void {
+    const batch = partition.open
+    if (batch === undefined) return
+    partition.open = undefined
+    partition.expectedBytes = (batch.builder as BatchBuilder).sizeBytes
+    batch.due = true
+    batch.seal(this.#settings.compression, this.#settings.compressionLevel)
+    this.#parts.queue.append(partition.stream, batch)
+    partition.topic.sticky.leave(partition.index)
+    this.#parts.onDue(partition)
+  }
+
+  /** Ends every linger: for a flush, a stop, or a caller that waits for room. */
+  closeLingering(): void {
+    for (let next = this.#lingering.shift(); next !== undefined; next = this.#lingering.shift()) {
+      if (next.partition.open === next.batch) this.#due(next.partition, next.batch)
+    }
+  }
+
+  /** Ends the timer. */
+  stop(): void {
+    if (this.#timer !== undefined) this.#parts.clock.clearTimeout(this.#timer)
+    this.#timer = undefined
+  }
+
+  #hasPlace(batch: Batch, most: number, record: ProducerRecord, headers: HeaderList, limit: number): boolean {
+    const { sizeBytes } = batch.builder as BatchBuilder
+    return sizeBytes + most <= limit || sizeBytes + measuredSizeOf(record, headers) <= limit
+  }
+
+  #canGrow(builder: BatchBuilder, most: number, callBytes: number): boolean {
+    const needed = builder.sizeBytes + most
+    const { capacityBytes } = builder
+    const growth = needed <= capacityBytes ? 0 : capacityFor(Math.max(needed, capacityBytes * 2))
+    return this.#bounds.fits(growth + callBytes)
+  }
+
+  #checkSize(record: ProducerRecord, headers: HeaderList): void {
+    const bytes = BATCH_OVERHEAD + measuredSizeOf(record, headers)
+    const { maxBatchBytes } = this.#settings
+    if (bytes <= maxBatchBytes) return
+    throw new OttlaError(
+      'RECORD_TOO_LARGE',
+      `a record takes about ${bytes} bytes in a batch; maxBatchBytes is ${maxBatchBytes}`,
+      { topic: record.topic },
+    )
+  }
+
+  #begin(partition: ProducerPartition, most: number, callBytes: number): Batch | undefined {
+    const needed = Math.max(
+      BATCH_OVERHEAD + most,
+      Math.min(partition.expectedBytes, partition.topic.maxBatchBytes),
+    )
+    const capacity = capacityFor(needed)
+    if (!this.#bounds.fits(capacity + callBytes)) return undefined
+    const { clock, generations } = this.#parts
+    const birth = { openedAt: clock.monotonic(), generation: generations.enter() }
+    const target = { topic: partition.topic.name, partition: partition.index }
+    const batch = new Batch(target, this.#bounds.pool, birth)
+    batch.builder = new BatchBuilder({ capacity, ...this.#builderOptions })
+    partition.open = batch
+    this.#lingering.push({ partition, batch })
+    this.#schedule()
+    return batch
+  }
+
+  #schedule(): void {
+    const { clock } = this.#parts
+    if (this.#settings.lingerMs === 0) {
+      if (this.#isDeferred) return
+      this.#isDeferred = true
+      clock.defer(this.#endTurn)
+      return
+    }
+    if (this.#timer !== undefined) return
+    const first = this.#lingering.peek()
+    if (first === undefined) return
+    const delayMs = Math.max(0, first.batch.openedAt + this.#settings.lingerMs - clock.monotonic())
+    this.#timer = clock.setTimeout(this.#endLinger, delayMs)
+  }
+
+  readonly #endTurn = (): void => {
+    this.#isDeferred = false
+    this.closeLingering()
+  }
+
+  readonly #endLinger = (): void => {
+    this.#timer = undefined
+    const before = this.#parts.clock.monotonic() - this.#settings.lingerMs
+    for (let next = this.#lingering.peek(); next !== undefined; next = this.#lingering.peek()) {
+      const isOpen = next.partition.open === next.batch && !next.batch.due
+      // A timer may fire a fraction of a millisecond early.
+      if (isOpen && next.batch.openedAt > before + 0.5) break
+      this.#lingering.shift()
+      if (isOpen) this.#due(next.partition, next.batch)
+    }
+    this.#schedule()
+  }
+
+  #due(partition: ProducerPartition, batch: Batch): void {
+    if (batch.due) return
+    batch.due = true
+    partition.topic.sticky.leave(partition.index)
+    this.#parts.onDue(partition)
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * The memory of batches: buffers in powers of two, lent to a batch's builder and used again after its answer.
+ *
+ * `heldBytes` counts capacity, not content: what is lent, and what batches hold besides (compressed copies, halves
+ * of a split). Idle buffers are kept only while lent and idle together stay within the limit.
+ */
+import { assert } from '../util/assert.ts'
+
+const SMALLEST = 1024
+
+/** The size of the buffer that a request for so many bytes gets. */
+export function capacityFor(bytes: number): number {
+  return bytes <= SMALLEST ? SMALLEST : 2 ** (32 - Math.clz32(bytes - 1))
+}
+
+export class BufferPool {
+  readonly #limitBytes: number
+  readonly #idle = new Map<number, Buffer[]>()
+  #heldBytes = 0
+  #idleBytes = 0
+
+  constructor(limitBytes: number) {
+    this.#limitBytes = limitBytes
+  }
+
+  /** Bytes in use: what counts against bufferBytes. */
+  get heldBytes(): number {
+    return this.#heldBytes
+  }
+
+  readonly allocate = (bytes: number): Buffer => {
+    const capacity = capacityFor(bytes)
+    this.#heldBytes += capacity
+    const reused = this.#idle.get(capacity)?.pop()
+    if (reused !== undefined) {
+      this.#idleBytes -= capacity
+      return reused
+    }
+    if (this.#heldBytes + this.#idleBytes > this.#limitBytes) this.#dropIdle()
+    return Buffer.allocUnsafeSlow(capacity)
+  }
+
+  readonly release = (buffer: Buffer): void => {
+    const capacity = buffer.length
+    this.#heldBytes -= capacity
+    assert(this.#heldBytes >= 0, 'a buffer was given back twice')
+    if (this.#heldBytes + this.#idleBytes + capacity > this.#limitBytes) return
+    let stack = this.#idle.get(capacity)
+    if (stack === undefined) this.#idle.set(capacity, (stack = []))
+    stack.push(buffer)
+    this.#idleBytes += capacity
+  }
+
+  /** Counts memory that did not come from here; negative when it goes. */
+  charge(bytes: number): void {
+    this.#heldBytes += bytes
+  }
+
+  /** A lent buffer goes to the garbage collector: a socket may still read from it. */
+  abandon(bytes: number): void {
+    this.#heldBytes -= bytes
+    assert(this.#heldBytes >= 0, 'a buffer was given back twice')
+  }
+
+  /** Lets go of what nobody uses. */
+  clear(): void {
+    this.#dropIdle()
+  }
+
+  #dropIdle(): void {
+    this.#idle.clear()
+    this.#idleBytes = 0
+  }
+}

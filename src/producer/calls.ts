@@ -1,0 +1,195 @@
+/**
+ * Who waits for records: one object per call of `send`, and per batch the runs of records that belong to it.
+ *
+ * A call for one record is its own run, so the hot path makes one object besides the promise. Each record is
+ * settled once, and a bug that would settle it again stops at an assertion.
+ */
+import type { OttlaError } from '../errors.ts'
+import { assert } from '../util/assert.ts'
+import { type DeliveryResult, PartialDeliveryError, type Receipt } from './receipts.ts'
+
+/** Where a batch came to lie. */
+export interface Landing {
+  readonly topic: string
+  readonly partition: number
+  /** Of the batch's first record; -1 when it is not known. */
+  readonly baseOffset: number
+  /** -1: the records keep their own times. */
+  readonly appendTime: number
+}
+
+/** Neighbouring records of a batch that belong to one call and have one timestamp. */
+export interface Run {
+  readonly count: number
+  readonly timestamp: number
+  /** `index` is that of the run's first record in the batch. Returns how many calls are finished by it: 0 or 1. */
+  delivered(landing: Landing, index: number): number
+  failed(error: OttlaError): number
+  /** Keeps the first `count` records and gives the others. */
+  cut(count: number): Run
+}
+
+const receiptOf = (landing: Landing, index: number, timestamp: number): Receipt => ({
+  topic: landing.topic,
+  partition: landing.partition,
+  offset: landing.baseOffset < 0 ? -1 : landing.baseOffset + index,
+  timestamp: landing.appendTime < 0 ? timestamp : landing.appendTime,
+})
+
+export class OneCall implements Run {
+  readonly count = 1
+  timestamp: number
+  readonly #resolve: (receipt: Receipt) => void
+  readonly #reject: (error: OttlaError) => void
+  #settled = false
+
+  constructor(resolve: (receipt: Receipt) => void, reject: (error: OttlaError) => void, timestamp: number) {
+    this.#resolve = resolve
+    this.#reject = reject
+    this.timestamp = timestamp
+  }
+
+  delivered(landing: Landing, index: number): number {
+    this.#settle()
+    this.#resolve(receiptOf(landing, index, this.timestamp))
+    return 1
+  }
+
+  failed(error: OttlaError): number {
+    this.#settle()
+    this.#reject(error)
+    return 1
+  }
+
+  cut(): Run {
+    throw new RangeError('a run of one record cannot be cut')
+  }
+
+  #settle(): void {
+    assert(!this.#settled, 'a record was settled twice')
+    this.#settled = true
+  }
+}
+
+/** A `send` of several records: one promise, one counter, one array of outcomes. */
+export class ManyCall {
+  readonly #resolve: (receipts: Receipt[]) => void
+  readonly #reject: (error: OttlaError) => void
+  readonly #outcomes: (Receipt | OttlaError | undefined)[]
+  #left: number
+  #failures = 0
+
+  constructor(resolve: (receipts: Receipt[]) => void, reject: (error: OttlaError) => void, count: number) {
+    this.#resolve = resolve
+    this.#reject = reject
+    this.#outcomes = new Array(count).fill(undefined)
+    this.#left = count
+  }
+
+  delivered(first: number, run: ManyRun, landing: Landing, index: number): number {
+    const outcomes = this.#outcomes
+    for (let at = 0; at < run.count; at++) {
+      assert(outcomes[first + at] === undefined, 'a record was settled twice')
+      outcomes[first + at] = receiptOf(landing, index + at, run.timestamp)
+    }
+    return this.#finish(run.count)
+  }
+
+  failed(first: number, count: number, error: OttlaError): number {
+    const outcomes = this.#outcomes
+    for (let at = first; at < first + count; at++) {
+      assert(outcomes[at] === undefined, 'a record was settled twice')
+      outcomes[at] = error
+    }
+    this.#failures += count
+    return this.#finish(count)
+  }
+
+  #finish(count: number): number {
+    this.#left -= count
+    if (this.#left > 0) return 0
+    if (this.#failures === 0) this.#resolve(this.#outcomes as Receipt[])
+    else this.#reject(new PartialDeliveryError(this.#outcomes.map(resultOf)))
+    return 1
+  }
+}
+
+const resultOf = (outcome: Receipt | OttlaError | undefined): DeliveryResult =>
+  outcome instanceof Error
+    ? { status: 'failed', error: outcome }
+    : { status: 'delivered', ...(outcome as Receipt) }
+
+export class ManyRun implements Run {
+  count = 1
+  readonly timestamp: number
+  readonly #call: ManyCall
+  readonly #first: number
+
+  constructor(call: ManyCall, first: number, timestamp: number) {
+    this.#call = call
+    this.#first = first
+    this.timestamp = timestamp
+  }
+
+  /** Whether the call's record `ordinal` can be told together with the ones of this run. */
+  goesOnWith(call: ManyCall, ordinal: number, timestamp: number): boolean {
+    return call === this.#call && ordinal === this.#first + this.count && timestamp === this.timestamp
+  }
+
+  delivered(landing: Landing, index: number): number {
+    return this.#call.delivered(this.#first, this, landing, index)
+  }
+
+  failed(error: OttlaError): number {
+    return this.#call.failed(this.#first, this.count, error)
+  }
+
+  cut(count: number): Run {
+    const rest = new ManyRun(this.#call, this.#first + count, this.timestamp)
+    rest.count = this.count - count
+    this.count = count
+    return rest
+  }
+}
+
+/** Enqueued records: nobody waits, only reports tell. */
+export class QuietRun implements Run {
+  count = 1
+  readonly timestamp: number
+
+  constructor(timestamp: number) {
+    this.timestamp = timestamp
+  }
+
+  delivered(): number {
+    return 0
+  }
+
+  failed(): number {
+    return 0
+  }
+
+  cut(count: number): Run {
+    const rest = new QuietRun(this.timestamp)
+    rest.count = this.count - count
+    this.count = count
+    return rest
+  }
+}
+
+/** The runs of a batch's first `count` records and those of the rest; a run across the cut becomes two. */
+export function cutRuns(runs: readonly Run[], count: number): [Run[], Run[]] {
+  const first: Run[] = []
+  const rest: Run[] = []
+  let left = count
+  for (const run of runs) {
+    if (left <= 0) rest.push(run)
+    else if (run.count <= left) first.push(run)
+    else {
+      rest.push(run.cut(left))
+      first.push(run)
+    }
+    left -= run.count
+  }
+  return [first, rest]
+}

@@ -1,0 +1,103 @@
+/**
+ * What a caller hands to a producer: its shape, its checks and the two forms of its headers.
+ *
+ * Checks are done before a record is accepted, so that nothing is refused later for what could be seen here.
+ */
+import { OttlaError } from '../errors.ts'
+import type { HeaderList } from '../protocol/record-batch.ts'
+
+/** Headers as an object: one value per name, in the order of the object's keys. */
+export interface HeaderObject {
+  readonly [name: string]: string | Uint8Array | null
+}
+
+/** One record to send. Strings are written as UTF-8. */
+export interface ProducerRecord {
+  readonly topic: string
+  /** Where it goes. Default: the partitioner decides. */
+  readonly partition?: number | undefined
+  /** Records of one key stay in order, in one partition. Default null: no key. */
+  readonly key?: string | Uint8Array | null | undefined
+  /** `null` is a tombstone in a compacted topic. */
+  readonly value: string | Uint8Array | null
+  /** An ordered list, in which names may repeat, or an object. Default none. */
+  readonly headers?: HeaderList | HeaderObject | undefined
+  /** Milliseconds since 1970. Default the time of the call. */
+  readonly timestamp?: number | undefined
+}
+
+const NO_HEADERS: HeaderList = Object.freeze([])
+
+/** Throws INVALID_ARGUMENT when the record is not one. `path` names it in the message: `record`, `records[3]`. */
+export function checkRecord(record: ProducerRecord, path: string): void {
+  if (typeof record !== 'object' || record === null) throw invalid(path, 'a record', record)
+  if (typeof record.topic !== 'string' || record.topic === '') {
+    throw invalid(`${path}.topic`, 'a string that is not empty', record.topic)
+  }
+  const { key, value, partition, timestamp } = record
+  if (key !== undefined && !isPayload(key)) throw invalid(`${path}.key`, PAYLOAD, key)
+  if (!isPayload(value)) throw invalid(`${path}.value`, PAYLOAD, value)
+  if (partition !== undefined && !(Number.isInteger(partition) && partition >= 0)) {
+    throw invalid(`${path}.partition`, 'a whole number from 0', partition)
+  }
+  if (timestamp !== undefined && !(Number.isSafeInteger(timestamp) && timestamp >= 0)) {
+    throw invalid(`${path}.timestamp`, 'milliseconds since 1970', timestamp)
+  }
+}
+
+const PAYLOAD = 'a string, a Uint8Array or null'
+
+const isPayload = (value: unknown): boolean =>
+  typeof value === 'string' || value === null || value instanceof Uint8Array
+
+/** The headers as a list. A list that is given as one is checked, not copied. */
+export function headersOf(record: ProducerRecord, path: string): HeaderList {
+  const { headers } = record
+  if (headers === undefined) return NO_HEADERS
+  if (typeof headers !== 'object' || headers === null) {
+    throw invalid(`${path}.headers`, 'a list of [name, value] or an object', headers)
+  }
+  const list: HeaderList = Array.isArray(headers) ? headers : Object.entries(headers as HeaderObject)
+  for (const header of list) {
+    if (!Array.isArray(header) || typeof header[0] !== 'string') {
+      throw invalid(`${path}.headers`, 'a list of [name, value] with names that are strings', header)
+    }
+    if (!isPayload(header[1])) throw invalid(`${path}.headers.${header[0]}`, PAYLOAD, header[1])
+  }
+  return list
+}
+
+/** At most what the record takes in a batch. Strings are measured, unlike in `BatchBuilder.maxSizeOf`. */
+export function measuredSizeOf(record: ProducerRecord, headers: HeaderList): number {
+  let size = 36 + lengthOf(record.key) + lengthOf(record.value)
+  for (const [name, value] of headers) size += 10 + Buffer.byteLength(name) + lengthOf(value)
+  return size
+}
+
+const lengthOf = (payload: string | Uint8Array | null | undefined): number =>
+  payload === null || payload === undefined
+    ? 0
+    : typeof payload === 'string'
+      ? Buffer.byteLength(payload)
+      : payload.length
+
+/** A record whose bytes belong to the producer: the caller may change its own afterwards. */
+export function copyOf(record: ProducerRecord, headers: HeaderList, timestamp: number): ProducerRecord {
+  return {
+    topic: record.topic,
+    partition: record.partition,
+    key: copyPayload(record.key ?? null),
+    value: copyPayload(record.value),
+    headers: headers.map(([name, value]) => [name, copyPayload(value)] as const),
+    timestamp,
+  }
+}
+
+const copyPayload = (payload: string | Uint8Array | null): string | Uint8Array | null =>
+  payload instanceof Uint8Array ? Buffer.from(payload) : payload
+
+function invalid(path: string, expected: string, given: unknown): OttlaError {
+  const kind = given === null ? 'null' : Array.isArray(given) ? 'an array' : `a ${typeof given}`
+  const shown = typeof given === 'number' ? String(given) : given === undefined ? 'missing' : kind
+  return new OttlaError('INVALID_ARGUMENT', `${path} must be ${expected}, not ${shown}`, { path })
+}
