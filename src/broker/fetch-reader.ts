@@ -4,7 +4,7 @@
  */
 import { errorCode } from '../protocol/error-codes.ts'
 import type { fetch } from '../protocol/messages/fetch.ts'
-import { type ReceivedRequestOf, type SentResponseOf, zeroUuid } from '../protocol/schema.ts'
+import type { ReceivedRequestOf, SentResponseOf } from '../protocol/schema.ts'
 import type { FetchPlan } from './fetch-plan.ts'
 import type { SessionPartition } from './fetch-sessions.ts'
 import type { RequestContext } from './handler.ts'
@@ -17,6 +17,7 @@ type PartitionAnswer = SentResponseOf<typeof fetch>['responses'][number]['partit
 
 /** From here on clients may read from followers (KIP-392). */
 const FOLLOWER_FETCH_SINCE = 11
+const BY_TOPIC_ID = 13
 const HINTS_SINCE = 16
 const READ_COMMITTED = 1
 const NO_RECORDS = Buffer.alloc(0)
@@ -72,7 +73,7 @@ interface Asked {
 function readPartition(one: Asked, budget: Budget, scope: FetchScope): PartitionRead {
   const { asked } = one
   const { cluster, node } = scope.context
-  const byId = asked.topicId !== zeroUuid
+  const byId = scope.context.version >= BY_TOPIC_ID
   const topic = byId ? cluster.topicById(asked.topicId) : cluster.topic(asked.topic)
   if (topic === undefined && byId) return failed(one, errorCode.UNKNOWN_TOPIC_ID)
   const partition = topic?.partitions[asked.partition]

@@ -188,10 +188,12 @@ export class LeaderRole {
       return { kind: 'out-of-range', logStart: log.start }
     }
     follower.logEnd = fetch.offset
+    const startMoved = follower.logStart !== fetch.logStart
     follower.logStart = fetch.logStart
     if (fetch.offset === log.end) follower.caughtUpAt = this.#host.clock.monotonic()
     this.#maybeJoin(fetch.nodeId, fetch.offset)
     this.#moveHighWatermark()
+    if (startMoved) this.replica.notify()
     const maxBytes = this.#host.followerFetchBytes
     const batches = log.read({ offset: fetch.offset, upTo: log.end, maxBytes, atLeastOne: true })
     return { kind: 'batches', batches, highWatermark: this.replica.highWatermark, logStart: log.start }

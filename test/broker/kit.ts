@@ -104,6 +104,7 @@ interface FetchOptions {
   readonly partitionMaxBytes?: number
   readonly currentLeaderEpoch?: number
   readonly lastFetchedEpoch?: number
+  readonly topicId?: string
 }
 
 export const fetchRequest = (
@@ -117,6 +118,7 @@ export const fetchRequest = (
   topics: [
     {
       topic,
+      ...(options.topicId === undefined ? {} : { topicId: options.topicId }),
       partitions: [
         {
           partition: options.partition ?? 0,
