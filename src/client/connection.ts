@@ -291,11 +291,13 @@ export class Connection {
   }
 }
 
-/** Why a connection did not open. An answer of the broker, and a reason that says more, stay as they are. */
+/** Passing failures of a connection that was not open yet are CONNECTION_FAILED; what says more stays as it is. */
+const PASSING = new Set(['CONNECTION_CLOSED', 'REQUEST_TIMEOUT'])
+
 function openingError(error: unknown, broker: string, ended: OttlaError | undefined): OttlaError {
-  const lost = error instanceof OttlaError && error.code === 'CONNECTION_CLOSED'
-  if (error instanceof OttlaError && !lost && error.code !== 'REQUEST_TIMEOUT') return error
-  const cause = lost && ended !== undefined ? ended : error
+  const isLost = error instanceof OttlaError && error.code === 'CONNECTION_CLOSED'
+  const cause = isLost && ended !== undefined ? ended : error
+  if (cause instanceof OttlaError && !PASSING.has(cause.code)) return cause
   const message = `the connection to ${broker} failed while it was opened: ${(cause as Error)?.message ?? cause}`
   return new OttlaError('CONNECTION_FAILED', message, { retriable: true, broker, cause })
 }

@@ -105,7 +105,7 @@ function makeContext(options: {
 /** Failures of a handshake that may pass: the stream broke, rather than a certificate or a version being refused. */
 const TRANSIENT = new Set(['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ECONNABORTED'])
 
-/** Does the handshake over `stream`; the result is the stream to use from then on. */
+/** Does the handshake over `stream`; the result is the stream to use from then on. When it throws, `stream` is the caller's to destroy. */
 export function secure(
   stream: Duplex,
   address: Address,
@@ -135,7 +135,6 @@ export function secure(
     const onError = (error: Error) => {
       settle()
       socket.destroy()
-      stream.destroy()
       reject(handshakeError(error, address))
     }
     const onClose = () =>
@@ -143,7 +142,6 @@ export function secure(
     const onAbort = () => {
       settle()
       socket.destroy()
-      stream.destroy()
       reject(signal.reason)
     }
     socket.on('error', ignoreLateErrors)

@@ -13,7 +13,12 @@ export async function openTransport(
 ): Promise<Duplex> {
   const stream = await dialled(address, settings.dial, signal)
   if (settings.tls === undefined) return stream
-  return secure(stream, address, { settings: settings.tls, signal })
+  try {
+    return await secure(stream, address, { settings: settings.tls, signal })
+  } catch (error) {
+    stream.destroy()
+    throw error
+  }
 }
 
 async function dialled(address: Address, dial: Dial, signal: AbortSignal): Promise<Duplex> {
