@@ -56,19 +56,12 @@ export class Answers {
 
   /** Acks 0: the bytes have left. */
   written(request: ProduceRequest): void {
-    const wallNow = this.#wallNow()
-    for (const { partition, batch } of request.parts) {
-      this.#parts.outcomes.unacknowledged(partition, batch, wallNow)
-    }
+    for (const { partition, batch } of request.parts) this.#parts.outcomes.unacknowledged(partition, batch)
   }
 
   /** The connection ended, or the answer could not be read: nobody knows whether it was done. */
   lost(request: ProduceRequest, error: OttlaError): void {
     for (const part of request.parts) this.#lost(part, error)
-  }
-
-  #wallNow(): number {
-    return this.#parts.cluster.options.clock.now()
   }
 
   #lost({ partition, batch }: Part, error: OttlaError): void {
@@ -77,7 +70,7 @@ export class Answers {
     if (settings.acks === 0) {
       // Nothing would ever tell: a repetition could only make duplicates.
       batch.maybeInLog = true
-      outcomes.refused(partition, batch, error, this.#wallNow())
+      outcomes.refused(partition, batch, error)
       return
     }
     this.#again(partition, batch, true)
@@ -95,7 +88,7 @@ export class Answers {
         appendTime: answer.logAppendTimeMs,
       }
       this.#parts.limits.passed(partition.topic)
-      this.#parts.outcomes.delivered(partition, batch, landing, this.#wallNow())
+      this.#parts.outcomes.delivered(partition, batch, landing)
       return
     }
     const error = brokerError(partition, answer)
@@ -106,7 +99,6 @@ export class Answers {
   #handleError({ partition, batch }: Part, failure: Failure): void {
     const { outcomes, onFatal, onFenced } = this.#parts
     const { error, classification, answer } = failure
-    const wallNow = this.#wallNow()
     switch (classification.handling) {
       case 'retry':
       case 'refresh':
@@ -125,10 +117,10 @@ export class Answers {
       case 'refuse-records':
         return this.#refuseRecords(partition, batch, answer)
       case 'fatal':
-        outcomes.refused(partition, batch, error, wallNow)
+        outcomes.refused(partition, batch, error)
         return onFatal(error)
       default:
-        return outcomes.refused(partition, batch, error, wallNow)
+        return outcomes.refused(partition, batch, error)
     }
   }
 
@@ -147,7 +139,7 @@ export class Answers {
 
   #again(partition: ProducerPartition, batch: Batch, maybeInLog: boolean): void {
     this.#parts.delivery.counts.retriedBatches++
-    partition.window.failed(batch, maybeInLog, this.#wallNow())
+    partition.window.failed(batch, maybeInLog, this.#parts.cluster.options.clock.now())
     this.#freeIfGone(batch)
   }
 
@@ -164,7 +156,7 @@ export class Answers {
           partition: index,
         },
       )
-      return outcomes.refused(partition, batch, tooLarge, this.#wallNow())
+      return outcomes.refused(partition, batch, tooLarge)
     }
     limits.tooLarge(partition.topic, batch)
     const halves = halvesOf(batch, bounds.pool, settings.compression)
@@ -188,7 +180,7 @@ export class Answers {
     if (batch.givenUp || places.length === 0 || places.length === batch.count) {
       const [only] = named.values()
       const error = only ?? brokerError(partition, answer)
-      return outcomes.refused(partition, batch, error, this.#wallNow())
+      return outcomes.refused(partition, batch, error)
     }
     const { rest, refused } = without(batch, places, { pool: bounds.pool, compression: settings.compression })
     const errors = new Map(places.map((place) => [place, named.get(place) as OttlaError]))

@@ -86,13 +86,14 @@ export class ManyCall {
     this.#left = count
   }
 
-  delivered(first: number, run: ManyRun, landing: Landing, index: number): number {
+  delivered(run: ManyRun, landing: Landing, index: number): number {
     const outcomes = this.#outcomes
-    for (let at = 0; at < run.count; at++) {
+    const { first, count, timestamp } = run
+    for (let at = 0; at < count; at++) {
       assert(outcomes[first + at] === undefined, 'a record was settled twice')
-      outcomes[first + at] = receiptOf(landing, index + at, run.timestamp)
+      outcomes[first + at] = receiptOf(landing, index + at, timestamp)
     }
-    return this.#finish(run.count)
+    return this.#finish(count)
   }
 
   failed(first: number, count: number, error: OttlaError): number {
@@ -123,29 +124,30 @@ export class ManyRun implements Run {
   count = 1
   readonly timestamp: number
   readonly #call: ManyCall
-  readonly #first: number
+  /** The place of its first record in the call. */
+  readonly first: number
 
   constructor(call: ManyCall, first: number, timestamp: number) {
     this.#call = call
-    this.#first = first
+    this.first = first
     this.timestamp = timestamp
   }
 
   /** Whether the call's record `ordinal` can be told together with the ones of this run. */
   goesOnWith(call: ManyCall, ordinal: number, timestamp: number): boolean {
-    return call === this.#call && ordinal === this.#first + this.count && timestamp === this.timestamp
+    return call === this.#call && ordinal === this.first + this.count && timestamp === this.timestamp
   }
 
   delivered(landing: Landing, index: number): number {
-    return this.#call.delivered(this.#first, this, landing, index)
+    return this.#call.delivered(this, landing, index)
   }
 
   failed(error: OttlaError): number {
-    return this.#call.failed(this.#first, this.count, error)
+    return this.#call.failed(this.first, this.count, error)
   }
 
   cut(count: number): Run {
-    const rest = new ManyRun(this.#call, this.#first + count, this.timestamp)
+    const rest = new ManyRun(this.#call, this.first + count, this.timestamp)
     rest.count = this.count - count
     this.count = count
     return rest

@@ -83,7 +83,8 @@ export class Delivery {
     let finished = 0
     for (const run of batch.runs) {
       finished += run.delivered(landing, index)
-      if (this.#listeners.length > 0) this.#reportDelivered(batch, run, landing, index)
+      if (this.#listeners.length > 0)
+        this.#reportDelivered(run, landing, { index, uncertain: batch.uncertain })
       index += run.count
     }
     assert(index === batch.count, 'the runs of a batch do not cover its records')
@@ -160,8 +161,13 @@ export class Delivery {
 
   // ---------------------------------------------------------------------------------------------- reports
 
-  #reportDelivered(batch: Batch, run: Run, landing: Landing, index: number): void {
+  #reportDelivered(
+    run: Run,
+    landing: Landing,
+    of: { readonly index: number; readonly uncertain: boolean },
+  ): void {
     const { topic, partition, baseOffset, appendTime } = landing
+    const { index, uncertain } = of
     for (let at = index; at < index + run.count; at++) {
       this.#report({
         status: 'delivered',
@@ -170,7 +176,7 @@ export class Delivery {
         offset: baseOffset < 0 ? -1 : baseOffset + at,
         timestamp: appendTime < 0 ? run.timestamp : appendTime,
         replayed: false,
-        uncertain: batch.uncertain,
+        uncertain,
       })
     }
   }

@@ -181,10 +181,10 @@ export class Intake {
     let topic: ProducerTopic | undefined
     const now = this.#parts.clock.now()
     while (call.next < records.length) {
-      const record = records[call.next] as ProducerRecord
-      if (topic?.name !== record.topic) topic = this.#parts.topics.get(record.topic)
+      const { topic: name } = records[call.next] as ProducerRecord
+      if (topic?.name !== name) topic = this.#parts.topics.get(name)
       try {
-        if (!this.#accept(call, topic, record, now)) return false
+        if (!this.#accept(call, topic, now)) return false
       } catch (error) {
         if (!(error instanceof OttlaError) || error.code === 'ASSERTION_FAILED') throw error
         this.#refuse(call, error)
@@ -195,7 +195,8 @@ export class Intake {
     return true
   }
 
-  #accept(call: PendingCall, topic: ProducerTopic, record: ProducerRecord, now: number): boolean {
+  #accept(call: PendingCall, topic: ProducerTopic, now: number): boolean {
+    const record = call.records[call.next] as ProducerRecord
     const headers = headersOf(record, 'record')
     const timestamp = record.timestamp ?? now
     const isKnown = topic.isReady && topic.spool.length === 0

@@ -3,6 +3,7 @@
  * way in which a batch can end passes here.
  */
 import { OttlaError } from '../errors.ts'
+import type { Clock } from '../util/clock.ts'
 import type { Logger } from '../util/logger.ts'
 import type { Batch } from './batch.ts'
 import type { Landing } from './calls.ts'
@@ -11,6 +12,7 @@ import type { ProofOutcome } from './send-window.ts'
 import type { ProducerPartition } from './topic.ts'
 
 export interface OutcomesParts {
+  readonly clock: Clock
   readonly delivery: Delivery
   readonly logger: Logger
   readonly onUncertain: 'resend' | 'drop'
@@ -24,8 +26,8 @@ export class Outcomes {
   }
 
   /** The broker has it. What was walked over before it is thereby proved to be in the log. */
-  delivered(partition: ProducerPartition, batch: Batch, landing: Landing, wallNow: number): void {
-    const [answered, ...walked] = partition.window.delivered(batch, wallNow)
+  delivered(partition: ProducerPartition, batch: Batch, landing: Landing): void {
+    const [answered, ...walked] = partition.window.delivered(batch, this.#parts.clock.now())
     partition.failures = 0
     partition.lastError = undefined
     if (landing.baseOffset >= 0) partition.nextOffset = landing.baseOffset + batch.count
@@ -35,18 +37,18 @@ export class Outcomes {
   }
 
   /** With acks 0: it left the process. The socket may still read from its memory. */
-  unacknowledged(partition: ProducerPartition, batch: Batch, wallNow: number): void {
-    partition.window.delivered(batch, wallNow)
+  unacknowledged(partition: ProducerPartition, batch: Batch): void {
+    partition.window.delivered(batch, this.#parts.clock.now())
     if (!batch.isSettled) this.#parts.delivery.delivered(batch, landingUnknown(partition))
     batch.release(false)
   }
 
   /** An answer says that it failed for good. */
-  refused(partition: ProducerPartition, batch: Batch, error: OttlaError, wallNow: number): void {
+  refused(partition: ProducerPartition, batch: Batch, error: OttlaError): void {
     const outcome = batch.maybeInLog ? unknownBecause(partition, error) : error
     const wasGivenUp = batch.givenUp
     batch.givenUp = true
-    partition.window.failed(batch, false, wallNow)
+    partition.window.failed(batch, false, this.#parts.clock.now())
     if (!wasGivenUp) this.#parts.delivery.failed(batch, outcome)
     batch.release(true)
   }

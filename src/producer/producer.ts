@@ -108,7 +108,12 @@ export class Producer {
     const onSettled = () => this.#intake.onSettled()
     this.#delivery = new Delivery({ bounds, generations, queue, logger, onSettled })
     if (settings.onDelivery !== undefined) this.#delivery.listen(settings.onDelivery)
-    this.#outcomes = new Outcomes({ delivery: this.#delivery, logger, onUncertain: settings.onUncertain })
+    this.#outcomes = new Outcomes({
+      clock,
+      delivery: this.#delivery,
+      logger,
+      onUncertain: settings.onUncertain,
+    })
     this.#accumulator = new Accumulator({ settings, clock, bounds, generations, queue, onDue: onWake })
     this.#identity = new IdentitySource(cluster, settings, signal)
     this.#pauses = new Pauses({ cluster, settings, signal, onEnd: onWake })
