@@ -41,10 +41,12 @@ export class Cluster {
       brokers: () => this.#cache.brokers(),
       signal: this.#stopping.signal,
     })
-    this.#coordinators = new Coordinators(
-      () => this.#bootstrap.connection(),
-      (broker) => this.#learn([broker]),
-    )
+    this.#coordinators = new Coordinators({
+      connection: () => this.#bootstrap.connection(),
+      onBroker: (broker) => this.#learn([broker]),
+      persist: (doing, attempt) =>
+        this.#persist({ doing, timeoutMs: options.requestTimeoutMs, signal: undefined }, attempt),
+    })
     this.#refresher = new MetadataRefresher({
       options,
       cache: this.#cache,
@@ -189,9 +191,9 @@ export class Cluster {
     if (refresh) this.#coordinators.forget(kind, key)
     const known = this.#coordinators.known(kind, key)
     if (known !== undefined) return known
-    const doing = `coordinator of ${kind} ${key}`
-    const { requestTimeoutMs: timeoutMs } = this.options
-    return this.#persist({ doing, timeoutMs, signal }, () => this.#coordinators.find(kind, key))
+    return untilAborted(this.#coordinators.find(kind, key), signal, (given) =>
+      aborted(`the lookup of the coordinator of ${kind} ${key}`, given),
+    )
   }
 
   async stop(): Promise<void> {

@@ -12,15 +12,20 @@ const keyTypes = { group: 0, transaction: 1 } as const
 /** From this version on several keys may be asked for at once (KIP-699). */
 const BATCHED = 4
 
+export interface CoordinatorPorts {
+  readonly connection: () => Promise<Connection>
+  readonly onBroker: (broker: Broker) => void
+  /** Tries again while the error may pass by itself. */
+  readonly persist: (doing: string, attempt: () => Promise<number>) => Promise<number>
+}
+
 export class Coordinators {
   readonly #nodes = new Map<string, number>()
   readonly #lookups = new Map<string, Promise<number>>()
-  readonly #connection: () => Promise<Connection>
-  readonly #onBroker: (broker: Broker) => void
+  readonly #ports: CoordinatorPorts
 
-  constructor(connection: () => Promise<Connection>, onBroker: (broker: Broker) => void) {
-    this.#connection = connection
-    this.#onBroker = onBroker
+  constructor(ports: CoordinatorPorts) {
+    this.#ports = ports
   }
 
   known(kind: CoordinatorKind, key: string): number | undefined {
@@ -31,19 +36,24 @@ export class Coordinators {
     this.#nodes.delete(`${kind}:${key}`)
   }
 
-  /** One lookup; concurrent ones for the same key are one. */
+  /** Concurrent lookups of the same key are one, with all that it takes. */
   find(kind: CoordinatorKind, key: string): Promise<number> {
     const name = `${kind}:${key}`
     let lookup = this.#lookups.get(name)
     if (lookup === undefined) {
-      lookup = this.#ask(kind, key).finally(() => this.#lookups.delete(name))
+      const attempt = () => this.#ask(kind, key)
+      lookup = this.#ports
+        .persist(`coordinator of ${kind} ${key}`, attempt)
+        .finally(() => this.#lookups.delete(name))
+      // Every caller may have left meanwhile: then nobody is to be told.
+      lookup.catch(() => undefined)
       this.#lookups.set(name, lookup)
     }
     return lookup
   }
 
   async #ask(kind: CoordinatorKind, key: string): Promise<number> {
-    const connection = await this.#connection()
+    const connection = await this.#ports.connection()
     const version = connection.versionOf(findCoordinator)
     const keyType = keyTypes[kind]
     const response = await connection.request(
@@ -60,7 +70,7 @@ export class Coordinators {
     }
     const { nodeId, host, port } = found
     this.#nodes.set(`${kind}:${key}`, nodeId)
-    this.#onBroker({ nodeId, host, port, rack: null })
+    this.#ports.onBroker({ nodeId, host, port, rack: null })
     return nodeId
   }
 }
