@@ -140,10 +140,10 @@ export class Cluster {
   }
 
   /** A leader learned from an answer (KIP-951). Ignored unless its epoch is newer than the known one. */
-  noteLeader(topic: string, partition: number, hint: LeaderHint, endpoints: readonly Broker[] = []): void {
+  noteLeader(topic: string, partition: number, hint: LeaderHint): void {
     const isNews = this.#cache.noteLeader(topic, partition, hint)
     if (!isNews) return
-    this.#learn(endpoints)
+    this.#learn(hint.endpoints ?? [])
     this.#refresher.tell()
   }
 

@@ -38,9 +38,12 @@ export interface TopicMetadata {
   readonly partitions: readonly PartitionMetadata[]
 }
 
+/** A leader as an answer of another broker tells it (KIP-951). */
 export interface LeaderHint {
   readonly leaderId: number
   readonly leaderEpoch: number
+  /** Where the leader is to be found, when the answer says it. */
+  readonly endpoints?: readonly Broker[] | undefined
 }
 
 type Response = ResponseOf<typeof metadata>

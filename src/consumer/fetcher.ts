@@ -217,7 +217,7 @@ export class Fetcher {
   #onResults(
     nodeId: number,
     results: readonly PartitionResult[],
-    endpoints: Parameters<Cluster['noteLeader']>[3],
+    endpoints: Parameters<Cluster['noteLeader']>[2]['endpoints'],
   ): void {
     const response = new HeldResponse(this.#budget)
     const ready: AssignedPartition[] = []
@@ -226,7 +226,7 @@ export class Fetcher {
       const { leaderId, leaderEpoch } = result.answer.currentLeader
       if (leaderId < 0 || leaderEpoch < 0) continue
       const { topic, partition } = result.partition
-      this.#ports.cluster.noteLeader(topic, partition, { leaderId, leaderEpoch }, endpoints)
+      this.#ports.cluster.noteLeader(topic, partition, { leaderId, leaderEpoch, endpoints })
     }
     // The next long poll leaves before the handlers begin.
     this.#brokers.get(nodeId)?.fetch.pump()

@@ -131,7 +131,8 @@ export class Answers {
     const { currentLeader } = answer
     if (isRefresh && currentLeader.leaderId >= 0 && currentLeader.leaderEpoch > partition.leaderEpoch) {
       // KIP-951: the answer says who leads now, so nothing has to be waited for.
-      cluster.noteLeader(partition.topic.name, partition.index, currentLeader, whole.nodeEndpoints)
+      const hint = { ...currentLeader, endpoints: whole.nodeEndpoints }
+      cluster.noteLeader(partition.topic.name, partition.index, hint)
       return
     }
     pauses.begin(partition, isRefresh)

@@ -227,8 +227,8 @@ test('an older leader epoch, a newer hint: the newest known leader stands', asyn
   let changes = 0
   cluster.onChange(() => changes++)
   const endpoint = { nodeId: 7, host: 'seven', port: 9092, rack: null }
-  cluster.noteLeader('t', 0, { leaderId: 7, leaderEpoch: 4 }, [endpoint])
-  cluster.noteLeader('t', 0, { leaderId: 2, leaderEpoch: 4 }, [])
+  cluster.noteLeader('t', 0, { leaderId: 7, leaderEpoch: 4, endpoints: [endpoint] })
+  cluster.noteLeader('t', 0, { leaderId: 2, leaderEpoch: 4 })
   assert.equal(cluster.topic('t')?.partitions[0]?.leaderId, 7)
   assert.equal(changes, 1)
   net.host('seven')
