@@ -11,7 +11,7 @@ import { type Compression, corrupt } from './batch-layout.ts'
 import { tooLarge } from './decompressed-size.ts'
 import { decompressLz4 } from './lz4.ts'
 import { compressSnappy, decompressSnappy } from './snappy.ts'
-import { zstdBounds } from './zstd-bounds.ts'
+import { windowLogFor, type ZstdFrame, zstdFrames } from './zstd-frames.ts'
 
 interface WasmCodecs {
   /** A frame of independent blocks, which is what Kafka asks for. */
@@ -60,14 +60,8 @@ export function decompress(kind: Compression, bytes: Buffer, maxBytes: number): 
           chunkSize: chunkFor(bytes.length * 4),
         }),
       )
-    case 'zstd': {
-      const { windowLog, contentBytes } = zstdBounds(bytes, maxBytes)
-      const params = { [zlib.constants.ZSTD_d_windowLogMax]: windowLog }
-      const chunkSize = chunkFor(contentBytes ?? bytes.length * 4)
-      return inflate(kind, maxBytes, () =>
-        zlib.zstdDecompressSync(bytes, { params, maxOutputLength: Math.max(maxBytes, 1), chunkSize }),
-      )
-    }
+    case 'zstd':
+      return decompressZstd(zstdFrames(bytes), maxBytes)
     case 'lz4':
       return decompressLz4(bytes, maxBytes)
     case 'snappy':
@@ -77,8 +71,27 @@ export function decompress(kind: Compression, bytes: Buffer, maxBytes: number): 
   }
 }
 
+function decompressZstd(frames: readonly ZstdFrame[], maxBytes: number): Buffer {
+  const params = { [zlib.constants.ZSTD_d_windowLogMax]: windowLogFor(maxBytes) }
+  const parts: Buffer[] = []
+  let room = maxBytes
+  for (const { bytes, contentBytes } of frames) {
+    if (contentBytes > room) throw tooLarge('zstd', maxBytes)
+    const chunkSize = chunkFor(contentBytes < 0 ? bytes.length * 4 : contentBytes)
+    const options = { params, maxOutputLength: Math.max(room, 1), chunkSize }
+    const part = inflate('zstd', maxBytes, () => zlib.zstdDecompressSync(bytes, options))
+    parts.push(part)
+    room -= part.length
+    if (room < 0) throw tooLarge('zstd', maxBytes)
+  }
+  return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts)
+}
+
 /** One piece of output where that is likely to do; zlib's own 16 KiB would mean dozens and a copy. */
 const chunkFor = (bytes: number) => Math.max(1024, Math.min(bytes + 256, 1024 * 1024))
+
+/** The output, or the window that the decoder would have to hold for it. */
+const outgrown = new Set(['ERR_BUFFER_TOO_LARGE', 'ZSTD_error_frameParameter_windowTooLarge'])
 
 /** Turns what zlib throws into the two errors that callers know. */
 function inflate(kind: Compression, maxBytes: number, run: () => Buffer): Buffer {
@@ -86,7 +99,7 @@ function inflate(kind: Compression, maxBytes: number, run: () => Buffer): Buffer
   try {
     bytes = run()
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(kind, maxBytes)
+    if (outgrown.has((error as NodeJS.ErrnoException).code ?? '')) throw tooLarge(kind, maxBytes)
     throw corrupt(`${kind}: ${(error as Error).message}`, error)
   }
   if (bytes.length > maxBytes) throw tooLarge(kind, maxBytes)

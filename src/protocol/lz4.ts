@@ -10,6 +10,7 @@
  * and sizes its output by what the frame says; docs/decisions/compression-libraries.md.)
  */
 import { corrupt } from './batch-layout.ts'
+import { CopySource, CopyTarget } from './copy-target.ts'
 import { tooLarge } from './decompressed-size.ts'
 import { xxhash32 } from './xxhash32.ts'
 
@@ -44,18 +45,20 @@ interface Frame {
 export function decompressLz4(input: Buffer, maxBytes: number): Buffer {
   const frames: Frame[] = []
   let bound = 0
-  for (let start = 0; start < input.length; ) {
+  let start = 0
+  do {
     const frame = parseFrame(input, start)
     frames.push(frame)
     bound += mostBytesOf(frame)
     if (frame.contentBytes > maxBytes) throw tooLarge('lz4', maxBytes)
     start = frame.end
-  }
-  const output = Buffer.allocUnsafeSlow(Math.min(bound, maxBytes))
-  let written = 0
-  for (const frame of frames) written = decodeFrame(input, frame, { output, written, maxBytes })
+  } while (start < input.length)
+  const source = new CopySource(input)
+  const target = new CopyTarget(Buffer.allocUnsafeSlow(Math.min(bound, maxBytes)))
+  for (const frame of frames) decodeFrame(source, frame, { target, maxBytes })
+  const output = target.bytes.subarray(0, target.position)
   // The bound counts whole blocks. A small batch must not pin a buffer many times its size.
-  return written * 2 < output.length ? Buffer.from(output.subarray(0, written)) : output.subarray(0, written)
+  return output.length * 2 < target.bytes.length ? Buffer.from(output) : output
 }
 
 /** What the blocks can hold at most. */
@@ -159,104 +162,91 @@ function within(input: Buffer, end: number): number {
 
 // ------------------------------------------------------------------------------------------------ blocks
 
-interface Target {
-  readonly output: Buffer
-  readonly written: number
+interface Room {
+  readonly target: CopyTarget
   readonly maxBytes: number
 }
 
-/** Returns where the output ends. */
-function decodeFrame(input: Buffer, frame: Frame, { output, written, maxBytes }: Target): number {
-  let end = written
+function decodeFrame(source: CopySource, frame: Frame, { target, maxBytes }: Room): void {
+  const output = target.bytes
+  const start = target.position
   for (const block of frame.blocks) {
-    const start = end
-    if (block.stored) {
-      if (block.end - block.start > output.length - end) throw overflow(output, maxBytes)
-      output.set(input.subarray(block.start, block.end), end)
-      end += block.end - block.start
-    } else {
-      const limit = Math.min(output.length, start + frame.maxBlockBytes)
-      end = decodeBlock(input, block, { output, start, limit, oldest: frame.independent ? start : written })
-      if (end < 0)
-        throw limit === output.length ? overflow(output, maxBytes) : corrupt('lz4: a block is too long')
-    }
+    const from = target.position
+    const limit = Math.min(output.length, from + frame.maxBlockBytes)
+    const fits = block.stored
+      ? copyStored(source, block, { target, limit })
+      : decodeBlock(source, block, { target, limit, oldest: frame.independent ? from : start })
+    if (fits) continue
+    if (limit === output.length && output.length === maxBytes) throw tooLarge('lz4', maxBytes)
+    throw corrupt('lz4: a block is longer than its frame allows')
   }
-  if (frame.contentBytes >= 0 && end - written !== frame.contentBytes) {
-    throw corrupt(`lz4: a frame says ${frame.contentBytes} bytes and holds ${end - written}`)
+  const bytes = target.position - start
+  if (frame.contentBytes >= 0 && bytes !== frame.contentBytes) {
+    throw corrupt(`lz4: a frame says ${frame.contentBytes} bytes and holds ${bytes}`)
   }
-  if (frame.checksum !== undefined && xxhash32(output, written, end) !== frame.checksum) {
+  if (frame.checksum !== undefined && xxhash32(output, start, target.position) !== frame.checksum) {
     throw corrupt('lz4: the checksum of the content is wrong')
   }
-  return end
 }
 
-const overflow = (output: Buffer, maxBytes: number) =>
-  output.length === maxBytes ? tooLarge('lz4', maxBytes) : corrupt('lz4: a frame is longer than it can be')
-
-interface Room {
-  readonly output: Buffer
-  readonly start: number
+interface BlockRoom {
+  readonly target: CopyTarget
+  /** Nothing is written at or behind this. */
   readonly limit: number
-  /** The first byte that a match may refer to. */
-  readonly oldest: number
+}
+
+/** False when the block would pass the limit. */
+function copyStored(source: CopySource, block: Block, { target, limit }: BlockRoom): boolean {
+  const length = block.end - block.start
+  if (length > limit - target.position) return false
+  target.copy(source, block.start, length)
+  return true
 }
 
 /**
- * One block: sequences of literals and a match, the last one without a match. Returns where the output ends; -1
- * when it would pass `limit`.
+ * One block: sequences of literals and a match, the last one without a match. Matches reach back to `oldest` at
+ * most. False when the block would pass the limit.
  */
-function decodeBlock(input: Buffer, block: Block, { output, start, limit, oldest }: Room): number {
-  const inputEnd = block.end
+function decodeBlock(
+  source: CopySource,
+  block: Block,
+  { target, limit, oldest }: BlockRoom & { readonly oldest: number },
+): boolean {
+  const input = source.bytes
+  const end = block.end
   let from = block.start
-  let to = start
-  while (from < inputEnd) {
+  while (from < end) {
     const token = input[from++] as number
     let literals = token >>> 4
     if (literals === 15) {
       let more: number
       do {
-        if (from >= inputEnd) throw truncated()
+        if (from >= end) throw truncated()
         literals += more = input[from++] as number
       } while (more === 255)
     }
-    if (literals > inputEnd - from) throw truncated()
-    if (literals > limit - to) return -1
-    if (literals > 32) output.set(input.subarray(from, from + literals), to)
-    else for (let index = 0; index < literals; index++) output[to + index] = input[from + index] as number
+    if (literals > end - from) throw truncated()
+    if (literals > limit - target.position) return false
+    target.copy(source, from, literals)
     from += literals
-    to += literals
-    if (from === inputEnd) return to
-    if (from + 2 > inputEnd) throw truncated()
+    if (from === end) return true
+    if (from + 2 > end) throw truncated()
     const distance = (input[from] as number) | ((input[from + 1] as number) << 8)
     from += 2
     let length = (token & 15) + 4
     if (length === 19) {
       let more: number
       do {
-        if (from >= inputEnd) throw truncated()
+        if (from >= end) throw truncated()
         length += more = input[from++] as number
       } while (more === 255)
     }
-    if (distance === 0 || distance > to - oldest) throw corrupt('lz4: a match points before its block')
-    if (length > limit - to) return -1
-    to = copyMatch(output, to, distance, length)
+    if (distance === 0 || distance > target.position - oldest)
+      throw corrupt('lz4: a match points before its block')
+    if (length > limit - target.position) return false
+    target.repeat(distance, length)
   }
   throw truncated()
 }
 
 const truncated = () => corrupt('lz4: a block is cut off')
-
-/** Repeats what stands `distance` bytes before; the two may overlap, and then the bytes repeat themselves. */
-export function copyMatch(output: Buffer, to: number, distance: number, length: number): number {
-  const end = to + length
-  if (distance >= length && length > 48) {
-    output.copyWithin(to, to - distance, end - distance)
-    return end
-  }
-  if (distance === 1) {
-    output.fill(output[to - 1] as number, to, end)
-    return end
-  }
-  for (let at = to; at < end; at++) output[at] = output[at - distance] as number
-  return end
-}

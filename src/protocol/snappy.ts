@@ -6,8 +6,8 @@
  * In plain JavaScript because it must be total: see `lz4.ts`.
  */
 import { corrupt } from './batch-layout.ts'
+import { CopySource, CopyTarget } from './copy-target.ts'
 import { tooLarge } from './decompressed-size.ts'
-import { copyMatch } from './lz4.ts'
 
 const XERIAL_MAGIC = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00])
 const XERIAL_HEADER = Buffer.concat([XERIAL_MAGIC, Buffer.from([0, 0, 0, 1, 0, 0, 0, 1])])
@@ -41,16 +41,10 @@ export function decompressSnappy(input: Buffer, maxBytes: number): Buffer {
   const chunks = isXerial(input) ? xerialChunks(input) : [chunkOf(input, 0, input.length)]
   const total = chunks.reduce((sum, chunk) => sum + chunk.bytes, 0)
   if (total > maxBytes) throw tooLarge('snappy', maxBytes)
-  const output = Buffer.allocUnsafe(total)
-  let written = 0
-  for (const chunk of chunks) {
-    const end = written + chunk.bytes
-    if (decodeChunk(input, chunk, output.subarray(written, end)) !== chunk.bytes) {
-      throw corrupt(`snappy: a chunk says ${chunk.bytes} bytes and holds fewer`)
-    }
-    written = end
-  }
-  return output
+  const source = new CopySource(input)
+  const target = new CopyTarget(Buffer.allocUnsafe(total))
+  for (const chunk of chunks) decodeChunk(source, chunk, target)
+  return target.bytes
 }
 
 const isXerial = (input: Buffer) =>
@@ -71,6 +65,7 @@ function xerialChunks(input: Buffer): Chunk[] {
     chunks.push(chunkOf(input, start, start + length))
     offset = start + length
   }
+  if (chunks.length === 0) throw cutOff()
   return chunks
 }
 
@@ -88,41 +83,41 @@ function chunkOf(input: Buffer, start: number, end: number): Chunk {
 
 const cutOff = () => corrupt('snappy: a chunk is cut off')
 
-/** Literals and copies; the output is exactly as long as the preamble said. Returns the bytes written. */
-function decodeChunk(input: Buffer, chunk: Chunk, output: Buffer): number {
-  const inputEnd = chunk.end
-  const limit = output.length
+/** Literals and copies, which must come to exactly as many bytes as the preamble said. */
+function decodeChunk(source: CopySource, chunk: Chunk, target: CopyTarget): void {
+  const input = source.bytes
+  const { end } = chunk
+  const start = target.position
+  const limit = start + chunk.bytes
   let from = chunk.start
-  let to = 0
-  while (from < inputEnd) {
+  while (from < end) {
     const tag = input[from++] as number
     const kind = tag & 3
     if (kind === 0) {
-      let length = tag >>> 2
-      if (length >= 60) {
-        const extra = length - 59
-        if (extra > inputEnd - from) throw cutOff()
-        length = input.readUIntLE(from, extra)
+      let length = (tag >>> 2) + 1
+      if (length > 60) {
+        const extra = length - 60
+        if (extra > end - from) throw cutOff()
+        length = input.readUIntLE(from, extra) + 1
         from += extra
       }
-      length++
-      if (length > inputEnd - from || length > limit - to) throw cutOff()
-      if (length > 32) output.set(input.subarray(from, from + length), to)
-      else for (let index = 0; index < length; index++) output[to + index] = input[from + index] as number
+      if (length > end - from || length > limit - target.position) throw cutOff()
+      target.copy(source, from, length)
       from += length
-      to += length
       continue
     }
     const extra = kind === 3 ? 4 : kind
-    if (extra > inputEnd - from) throw cutOff()
+    if (extra > end - from) throw cutOff()
     const length = kind === 1 ? ((tag >>> 2) & 7) + 4 : (tag >>> 2) + 1
     const distance = distanceAt(input, from, tag)
     from += extra
-    if (distance === 0 || distance > to) throw corrupt('snappy: a copy points before its chunk')
-    if (length > limit - to) throw corrupt('snappy: a chunk is longer than it says')
-    to = copyMatch(output, to, distance, length)
+    if (distance === 0 || distance > target.position - start) {
+      throw corrupt('snappy: a copy points before its chunk')
+    }
+    if (length > limit - target.position) throw corrupt('snappy: a chunk is longer than it says')
+    target.repeat(distance, length)
   }
-  return to
+  if (target.position !== limit) throw corrupt(`snappy: a chunk says ${chunk.bytes} bytes and holds fewer`)
 }
 
 function distanceAt(input: Buffer, at: number, tag: number): number {
