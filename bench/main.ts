@@ -221,7 +221,7 @@ function environment({ brokers, runs, quick }: Options): string[] {
     `${cpus().length} × ${cpus()[0]?.model.trim()}, Linux ${release()}`.replace('Linux', process.platform),
     `Node ${process.versions.node}, Kafka ${brokers ? `at ${brokers}` : `${kafkaVersion()}, one node, on the same machine`}`,
     `${version('@platformatic/kafka')}, ${version('kafkajs')}`,
-    `commit ${git.stdout?.trim() || 'unknown'}, ${new Date().toISOString().slice(0, 10)}, ${runs} runs${quick ? ', a tenth of the records' : ''}`,
+    `commit ${git.stdout?.trim() || 'unknown'}, ${new Date().toISOString().slice(0, 10)}, ${runs} runs${quick ? ', a tenth of the records: start-up weighs ten times as much, so this is an indication only' : ''}`,
     '4 partitions, replication 1, acks all; medians [lowest–highest]; CPU is user and system of the client inside the timed window',
   ]
 }

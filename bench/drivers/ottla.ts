@@ -91,17 +91,18 @@ const away: Mode = async (orders, meter) => {
     ended = true
   })
   process.stdin.resume()
-  meter.start()
   let delivered = 0
   let next = 0
+  const onDelivered = () => {
+    delivered++
+  }
+  // A failure shows in the count of delivered records, which the caller compares with the log.
+  const onFailed = () => undefined
+  meter.start()
   while (!ended) {
     await producer.ready()
     const value = orders.values[next++ % orders.values.length]!
-    // A failure shows in the count of delivered records, which the caller compares with the log.
-    producer.send({ topic: orders.topic, value }).then(
-      () => delivered++,
-      () => undefined,
-    )
+    producer.send({ topic: orders.topic, value }).then(onDelivered, onFailed)
     // Sending must not keep the loop from its sockets, as it would not in an application.
     if (next % 1_000 === 0) await new Promise((resolve) => setImmediate(resolve))
   }
