@@ -85,7 +85,8 @@ export class Answers {
         topic,
         partition: partition.index,
         baseOffset: answer.baseOffset,
-        appendTime: answer.logAppendTimeMs,
+        // To a repetition Kafka answers the batch's latest time, as if it were that of the append.
+        appendTime: answer.logAppendTimeMs === batch.maxTimestamp ? -1 : answer.logAppendTimeMs,
       }
       this.#parts.limits.passed(partition.topic)
       this.#parts.outcomes.delivered(partition, batch, landing)
