@@ -14,7 +14,7 @@ import type { Timer } from '../util/clock.ts'
 import { Fifo } from '../util/fifo.ts'
 import type { BrokerNode } from './broker-node.ts'
 import type { ClusterState } from './cluster-state.ts'
-import type { Faults, Interception, RequestInfo } from './faults.ts'
+import { type Faults, type Interception, noFaults, type RequestInfo } from './faults.ts'
 import { FrameAssembler } from './frame-assembler.ts'
 import type { AdvertisedApi, Handler, RequestContext, Session } from './handler.ts'
 import { targetsOf } from './request-targets.ts'
@@ -215,9 +215,12 @@ export class BrokerConnection implements Session {
     const { node, cluster, faults } = this.#host
     const { api } = handler
     const { apiVersion: version, clientId } = header
+    if (faults.isEmpty) return noFaults
     const info: RequestInfo = { api: api.name, version, node: node.id, clientId }
     const targets = () => targetsOf(api, request, { cluster, node })
-    return faults.intercept({ api, info, request, targets }, handler.perPartition === true)
+    const isPerPartition = (error: number) =>
+      handler.perPartition === true && handler.wholeErrors?.includes(error) !== true
+    return faults.intercept({ api, info, request, targets }, isPerPartition)
   }
 
   #dispatch(incoming: Incoming): Outcome | Promise<Outcome> {

@@ -69,12 +69,12 @@ export class EmbeddedCluster {
     const { brokers, topics } = this.#options
     try {
       for (let id = 1; id <= brokers; id++) await this.#addNode(id)
+      for (const { node } of this.#running.values()) this.#state.nodeUp(node)
+      for (const [name, topic] of Object.entries(topics)) this.#createTopic(name, topic)
     } catch (error) {
       await this.stop()
       throw error
     }
-    for (const { node } of this.#running.values()) this.#state.nodeUp(node)
-    for (const [name, topic] of Object.entries(topics)) this.#createTopic(name, topic)
     this.#maintenance.start()
     return this
   }

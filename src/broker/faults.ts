@@ -116,8 +116,9 @@ class ActiveFault implements Fault {
     return match.partition === undefined || partition === -1 || match.partition === partition
   }
 
-  get isForAll(): boolean {
-    return this.match.topic === undefined && this.match.partition === undefined
+  concernsAny({ targets }: Intercepted): boolean {
+    if (this.match.topic === undefined && this.match.partition === undefined) return true
+    return targets().some(({ topic, partition }) => this.concerns(topic, partition))
   }
 
   hit(): void {
@@ -135,7 +136,8 @@ export interface Interception {
   injectedError(topic: string, partition: number): number
 }
 
-const nothing: Interception = { action: undefined, error: 0, injectedError: () => 0 }
+/** What a request without any fault goes through. */
+export const noFaults: Interception = { action: undefined, error: 0, injectedError: () => 0 }
 
 export class Faults {
   readonly #active = new Set<ActiveFault>()
@@ -155,23 +157,18 @@ export class Faults {
     return this.#active.size === 0
   }
 
-  intercept(incoming: Intercepted, answersPerPartition: boolean): Interception {
-    if (this.#active.size === 0) return nothing
+  /** `isPerPartition` says of an error whether the API answers it per partition. */
+  intercept(incoming: Intercepted, isPerPartition: (error: number) => boolean): Interception {
+    if (this.#active.size === 0) return noFaults
     const matching = [...this.#active].filter((fault) => fault.matches(incoming))
-    if (matching.length === 0) return nothing
-    const concerned = matching.filter(
-      (fault) =>
-        fault.isForAll ||
-        (fault.error !== undefined && answersPerPartition) ||
-        incoming.targets().some(({ topic, partition }) => fault.concerns(topic, partition)),
-    )
-    const first = concerned.find((fault) => fault.error === undefined || !answersPerPartition)
+    if (matching.length === 0) return noFaults
+    const asked = matching.filter(({ error }) => error !== undefined && isPerPartition(error))
+    const first = matching.find((fault) => !asked.includes(fault) && fault.concernsAny(incoming))
     first?.hit()
-    const errors = answersPerPartition ? concerned.filter((fault) => fault.error !== undefined) : []
     return {
       action: first?.error === undefined ? (first?.action as Interception['action']) : undefined,
       error: first?.error ?? 0,
-      injectedError: errors.length === 0 ? nothing.injectedError : perPartition(errors),
+      injectedError: asked.length === 0 ? noFaults.injectedError : perPartition(asked),
     }
   }
 }

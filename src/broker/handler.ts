@@ -22,6 +22,8 @@ export interface Handler<A extends Api = Api> {
    * is answered for the whole request, by `refuse` or, without it, in the response's own top-level error code.
    */
   readonly perPartition?: boolean
+  /** Errors that such a handler nevertheless answers for the whole request. */
+  readonly wholeErrors?: readonly number[]
   handle(request: ReceivedRequestOf<A>, context: RequestContext): Answer<A>
   /** The answer that refuses everything with one error. */
   refuse?(request: ReceivedRequestOf<A>, code: number, context: RequestContext): SentResponseOf<A>

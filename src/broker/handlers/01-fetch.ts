@@ -21,6 +21,11 @@ export const fetchHandler: Handler<typeof fetch> = {
   api: fetch,
   versions: [4, 18],
   perPartition: true,
+  wholeErrors: [
+    errorCode.FETCH_SESSION_ID_NOT_FOUND,
+    errorCode.INVALID_FETCH_SESSION_EPOCH,
+    errorCode.FETCH_SESSION_TOPIC_ID_ERROR,
+  ],
   handle(request, context) {
     const isReplica = request.replicaId >= 0 || request.replicaState.replicaId >= 0
     // Replicas of this cluster copy inside the process: nobody else is one.
@@ -33,6 +38,7 @@ export const fetchHandler: Handler<typeof fetch> = {
     if (isEnough(first, request) || plan.partitions.size === 0) return answer(first, plan, scope)
     return wait({ request, plan, scope, maxBytes }, first).then((read) => answer(read, plan, scope))
   },
+  refuse: (_request, code) => refuseAll(code),
 }
 
 const refuseAll = (code: number): Response => ({ throttleTimeMs: 0, errorCode: code, responses: [] })

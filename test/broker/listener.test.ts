@@ -1,0 +1,226 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { test } from 'node:test'
+import { startCluster } from '../../src/broker/index.ts'
+import { errorName } from '../../src/protocol/error-codes.ts'
+import { encodeRequest } from '../../src/protocol/frame.ts'
+import { apiVersions } from '../../src/protocol/messages/api-versions.ts'
+import { fetch } from '../../src/protocol/messages/fetch.ts'
+import { metadata } from '../../src/protocol/messages/metadata.ts'
+import { produce } from '../../src/protocol/messages/produce.ts'
+import { seededRandom } from '../../src/util/random.ts'
+import { VirtualClock } from '../../src/util/virtual-clock.ts'
+import { parseAddress, RawConnection, readResponse } from '../support/raw-connection.ts'
+import { batchOf, fetchRequest, produceRequest, send, topicsOf, withCluster } from './kit.ts'
+
+const versionsFrame = (correlationId: number) =>
+  Buffer.concat(encodeRequest(apiVersions, { apiVersion: 0, correlationId, clientId: null }, {}))
+
+test('an unknown version of ApiVersions is answered in version 0, with what is known', async () => {
+  await withCluster({}, async ({ to }) => {
+    const node = await to(1)
+    const frame = Buffer.from([0, 0, 0, 11, 0, 18, 0, 99, 0, 0, 0, 7, 0xff, 0xff, 0])
+    const answer = readResponse(apiVersions, 0, await node.exchange(frame), 7)
+    assert.equal(errorName(answer.errorCode), 'UNSUPPORTED_VERSION')
+    assert.deepEqual(
+      answer.apiKeys.find(({ apiKey }) => apiKey === 0),
+      { apiKey: 0, minVersion: 0, maxVersion: 13 },
+    )
+    assert.equal(
+      (await node.send(apiVersions, 4, { clientSoftwareName: 'a', clientSoftwareVersion: '1' })).errorCode,
+      0,
+    )
+  })
+})
+
+test('frames that come in pieces, or many at once, are answered in order', async () => {
+  await withCluster({ transport: 'tcp' }, async ({ to }) => {
+    const node = await to(1)
+    const bytes = Buffer.concat([1, 2, 3, 4].map(versionsFrame))
+    const answers = [1, 2, 3].map(() => node.exchange(Buffer.alloc(0)))
+    const last = node.exchange(bytes.subarray(0, 3))
+    for (let at = 3; at < bytes.length; at++) node.write(bytes.subarray(at, at + 1))
+    for (const [index, answer] of [...answers, last].entries())
+      readResponse(apiVersions, 0, await answer, index + 1)
+  })
+})
+
+test('a request that waits holds back what is behind it on its connection, and nothing else', async () => {
+  const clock = new VirtualClock()
+  await withCluster({ topics: { t: 1 }, clock }, async ({ to }) => {
+    const [node, other] = [await to(1), await to(1)]
+    const order: string[] = []
+    const polled = node
+      .send(fetch, 12, fetchRequest('t', 0, { maxWaitMs: 1000 }))
+      .then(() => order.push('poll'))
+    const behind = node.send(apiVersions, 0, {}).then(() => order.push('behind'))
+    await clock.advance(500)
+    await other.send(apiVersions, 0, {}).then(() => order.push('other'))
+    await clock.advance(500)
+    await Promise.all([polled, behind])
+    assert.deepEqual(order, ['other', 'poll', 'behind'])
+  })
+})
+
+test('what is no request closes the connection, and the node goes on', async () => {
+  const frames: [name: string, bytes: number[]][] = [
+    ['a negative size', [0xff, 0xff, 0xff, 0xff]],
+    ['a size beyond the bound', [0x7f, 0, 0, 0]],
+    ['a header that is cut', [0, 0, 0, 3, 0, 0, 0]],
+    ['an API that nobody knows', [0, 0, 0, 10, 0x70, 0, 0, 0, 0, 0, 0, 1, 0xff, 0xff]],
+    ['a version that nobody knows', [0, 0, 0, 10, 0, 3, 0, 99, 0, 0, 0, 1, 0xff, 0xff]],
+    ['a body that is cut', [0, 0, 0, 12, 0, 3, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0, 0]],
+    ['more elements than bytes', [0, 0, 0, 14, 0, 3, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]],
+  ]
+  await withCluster({ transport: 'tcp', topics: { t: 1 } }, async ({ to }) => {
+    for (const [name, bytes] of frames) {
+      const node = await to(1)
+      await assert.rejects(node.exchange(Buffer.from(bytes)), /closed/, name)
+    }
+    assert.equal((await send(await to(1), 't', batchOf(['a']))).errorCode, 0)
+  })
+})
+
+test('mutated requests never bring a node down', async () => {
+  const seed = Number(process.env['OTTLA_SEED'] ?? 20260901)
+  const random = seededRandom(seed)
+  const corpus = [
+    encodeRequest(
+      produce,
+      { apiVersion: 9, correlationId: 1, clientId: 'c' },
+      produceRequest('t', batchOf(['a'])),
+    ),
+    encodeRequest(fetch, { apiVersion: 12, correlationId: 1, clientId: 'c' }, fetchRequest('t', 0)),
+    encodeRequest(
+      metadata,
+      { apiVersion: 12, correlationId: 1, clientId: 'c' },
+      {
+        topics: null,
+        includeTopicAuthorizedOperations: true,
+      },
+    ),
+  ].map((pieces) => Buffer.concat(pieces))
+  await withCluster({ topics: { t: 1 }, configs: { 'num.partitions': 3 } }, async ({ to }) => {
+    for (let round = 0; round < 400; round++) {
+      const frame = Buffer.from(corpus[random.below(corpus.length)] as Buffer)
+      for (let flips = 1 + random.below(4); flips > 0; flips--) {
+        frame[4 + random.below(frame.length - 4)] = random.below(256)
+      }
+      const node = await to(1)
+      node.exchange(frame).then(
+        () => node.close(),
+        () => undefined,
+      )
+      await new Promise<void>((resolve) => setImmediate(resolve))
+      node.close()
+    }
+    const alive = await send(await to(1), 't', batchOf(['a']))
+    assert.equal(alive.errorCode, 0, `seed ${seed}`)
+  })
+})
+
+test('an announced size alone reserves no memory', async () => {
+  await withCluster({}, async ({ to }) => {
+    const before = process.memoryUsage().arrayBuffers
+    const announced = Buffer.from([0x05, 0, 0, 0, 0, 0])
+    for (let index = 0; index < 20; index++) (await to(1)).write(announced)
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.ok(process.memoryUsage().arrayBuffers - before < 40 << 20)
+  })
+})
+
+test('a client that sends and ends at once has its requests applied', async () => {
+  await withCluster({ transport: 'tcp', topics: { t: 1 } }, async ({ cluster, to }) => {
+    const { host, port } = parseAddress(cluster.brokers[0] ?? '')
+    const socket = connect({ host, port })
+    const request = produceRequest('t', batchOf(['a']), { acks: 0 })
+    const header = { apiVersion: 9, correlationId: 1, clientId: null }
+    socket.end(Buffer.concat([0, 1, 2].flatMap(() => encodeRequest(produce, header, request))))
+    socket.resume()
+    await once(socket, 'close')
+    assert.equal((await send(await to(1), 't', batchOf(['b']))).baseOffset, 3)
+  })
+})
+
+test('a client that does not read is not written to without end', async () => {
+  await withCluster({ transport: 'tcp', topics: { t: 1 } }, async ({ cluster, to }) => {
+    const value = 'x'.repeat(900_000)
+    await send(await to(1), 't', batchOf([value]))
+    const { host, port } = parseAddress(cluster.brokers[0] ?? '')
+    const socket = connect({ host, port })
+    const header = { apiVersion: 12, correlationId: 1, clientId: null }
+    const frame = Buffer.concat(encodeRequest(fetch, header, fetchRequest('t', 0)))
+    socket.pause()
+    const before = process.memoryUsage().arrayBuffers
+    for (let index = 0; index < 300; index++) socket.write(frame)
+    for (let turn = 0; turn < 200; turn++) await new Promise<void>((resolve) => setImmediate(resolve))
+    assert.ok(process.memoryUsage().arrayBuffers - before < 100 << 20, 'not 300 answers of 900 kB')
+    socket.destroy()
+    assert.equal((await topicsOf(await to(1), ['t']))[0]?.errorCode, 0)
+  })
+})
+
+test('a stopped node refuses connections, and has its address again when it starts', async () => {
+  for (const transport of ['tcp', 'memory'] as const) {
+    await withCluster({ brokers: 2, transport }, async ({ cluster, to }) => {
+      const { brokers } = cluster
+      const node = await to(1)
+      await cluster.stopNode(1)
+      await node.closed
+      await assert.rejects(to(1), { code: 'ECONNREFUSED' })
+      const other = await to(2)
+      const down = await other.send(metadata, 1, { topics: [] })
+      assert.deepEqual([down.brokers.length, down.controllerId], [1, 2])
+      await cluster.startNode(1)
+      assert.deepEqual(cluster.brokers, brokers)
+      const up = await (await to(1)).send(metadata, 1, { topics: [] })
+      assert.deepEqual([up.brokers.length, up.controllerId], [2, 1])
+    })
+  }
+})
+
+test('nodes listen at the ports that follow the one given', async () => {
+  const probe = await startCluster()
+  const { port } = parseAddress(probe.brokers[0] ?? '')
+  await probe.stop()
+  await withCluster({ transport: 'tcp', listen: { port, host: '127.0.0.1' } }, async ({ cluster }) => {
+    assert.deepEqual(cluster.brokers, [`127.0.0.1:${port}`])
+    await assert.rejects(startCluster({ listen: { port } }), { code: 'EADDRINUSE' })
+  })
+})
+
+test('wrong options are refused with what would be right', async () => {
+  await assert.rejects(startCluster({ broker: 3 } as object), { code: 'INVALID_OPTION', message: /brokers/ })
+  await assert.rejects(startCluster({ configs: { 'no.such.config': 1 } }), { code: 'INVALID_OPTION' })
+  await assert.rejects(startCluster({ topics: { 'a b': 1 } }), { code: 'INVALID_ARGUMENT' })
+  await assert.rejects(startCluster({ topics: { t: 0 } }), { code: 'INVALID_ARGUMENT' })
+})
+
+test('one seed gives one run: every answer is the same, byte for byte', async () => {
+  const run = async (seed: number) => {
+    const clock = new VirtualClock()
+    const digest: string[] = []
+    await withCluster({ brokers: 3, topics: { t: 3 }, clock, random: seededRandom(seed) }, async (kit) => {
+      const random = seededRandom(seed)
+      for (let round = 0; round < 60; round++) {
+        const partition = random.below(3)
+        if (round % 10 === 9) {
+          const target = 1 + random.below(3)
+          if (kit.cluster.replicaOf(target, 't', partition).isInSync)
+            kit.cluster.moveLeader('t', partition, target)
+        }
+        const node = await kit.to(1 + random.below(3))
+        const header = { apiVersion: 12, correlationId: round, clientId: 'c' }
+        const request = produceRequest('t', batchOf([`${round}`]), { partition })
+        const answer = node.exchange(Buffer.concat(encodeRequest(produce, header, request)))
+        await clock.advance(random.below(20))
+        digest.push((await answer).toString('hex'))
+      }
+      digest.push((await kit.to(1)) instanceof RawConnection ? kit.cluster.clusterId : '')
+    })
+    return digest.join()
+  }
+  assert.equal(await run(7), await run(7))
+  assert.notEqual(await run(7), await run(8))
+})
