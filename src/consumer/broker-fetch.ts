@@ -45,8 +45,8 @@ export interface BrokerFetchPorts {
 /** Topics are named by their ids from this version of Fetch on (KIP-516). */
 const FIRST_BY_ID = 13
 /**
- * While a partition that is full is left out of the long poll, the poll is short: the partition will have room
- * before a long one is over. It grows as long as nothing changes.
+ * While a partition that is full or paused is left out of the long poll, the poll is short: the partition may be
+ * wanted before a long one is over. It grows as long as nothing changes.
  */
 const SHORTEST_WAIT_MS = 5
 const LONGEST_SHORT_WAIT_MS = 100
@@ -61,8 +61,8 @@ export class BrokerFetch {
   #failures = 0
   #shortWaitMs = SHORTEST_WAIT_MS
   #turn = 0
-  /** Partitions that hold their share already. */
-  #full = 0
+  /** Partitions that are paused, or hold their share already. */
+  #leftOut = 0
 
   constructor(nodeId: number, ports: BrokerFetchPorts) {
     this.nodeId = nodeId
@@ -93,12 +93,12 @@ export class BrokerFetch {
     const share = budget.partitionShare
     const requestBytes = budget.partitionRequestBytes
     const wanted: AssignedPartition[] = []
-    this.#full = 0
+    this.#leftOut = 0
     for (const partition of this.#ports.partitions()) {
       const { phase, isPaused, isDraining, waitingBytes, retryAt } = partition
-      if (phase !== 'fetching' || isPaused || isDraining || retryAt > now) continue
-      if (waitingBytes >= share) {
-        this.#full++
+      if (phase !== 'fetching' || isDraining || retryAt > now) continue
+      if (isPaused || waitingBytes >= share) {
+        this.#leftOut++
         continue
       }
       partition.maxBytes = Math.max(requestBytes, partition.neededBytes)
@@ -131,10 +131,10 @@ export class BrokerFetch {
   ): Promise<void> {
     const { cluster, options, budget } = this.#ports
     this.#isBusy = true
-    const isFull = this.#full > 0
+    const isPartial = this.#leftOut > 0
     let response: Response | undefined
     try {
-      response = await this.#request(connection, wanted, { maxBytes: promised, isFull })
+      response = await this.#request(connection, wanted, { maxBytes: promised, isPartial })
     } catch (error) {
       this.#session.reset()
       if (!this.#closing.signal.aborted) await this.#afterFailure(error)
@@ -145,7 +145,7 @@ export class BrokerFetch {
     if (this.#closing.signal.aborted) return
     if (response === undefined || !this.#accept(response)) return this.pump()
     const results = this.#results(response)
-    if (results.length > 0 || !isFull) this.#shortWaitMs = SHORTEST_WAIT_MS
+    if (results.length > 0 || !isPartial) this.#shortWaitMs = SHORTEST_WAIT_MS
     else this.#shortWaitMs = Math.min(this.#shortWaitMs * 2, LONGEST_SHORT_WAIT_MS, options.fetchMaxWaitMs)
     this.#failures = 0
     cluster.options.logger.debug({ nodeId: this.nodeId, partitions: results.length }, 'fetched')
@@ -155,13 +155,13 @@ export class BrokerFetch {
   #request(
     connection: Connection,
     wanted: readonly AssignedPartition[],
-    { maxBytes, isFull }: { readonly maxBytes: number; readonly isFull: boolean },
+    { maxBytes, isPartial }: { readonly maxBytes: number; readonly isPartial: boolean },
   ): Promise<Response> {
     const { options, cluster } = this.#ports
     const highest = connection.versionOf(fetch)
     const hasIds = wanted.every(({ topicId }) => topicId !== zeroUuid)
     const version = hasIds ? highest : Math.min(highest, FIRST_BY_ID - 1)
-    const maxWaitMs = isFull ? Math.min(this.#shortWaitMs, options.fetchMaxWaitMs) : options.fetchMaxWaitMs
+    const maxWaitMs = isPartial ? Math.min(this.#shortWaitMs, options.fetchMaxWaitMs) : options.fetchMaxWaitMs
     return connection.request(
       fetch,
       {

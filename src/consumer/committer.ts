@@ -42,6 +42,8 @@ export class Committer {
   #flight: Promise<boolean> | undefined
   #failures = 0
   #isStopped = false
+  /** The coordinator has refused for good. */
+  #isHopeless = false
 
   constructor(ports: CommitterPorts) {
     this.#ports = ports
@@ -63,7 +65,7 @@ export class Committer {
     const isDue = () => partitions.some((partition) => partition.commitPoint() !== undefined)
     for (let attempt = 0; isDue(); ) {
       const left = deadline - clock.monotonic()
-      if (left <= 0 || this.#isStopped) return false
+      if (left <= 0 || this.#isStopped || this.#isHopeless) return false
       const attempted = this.#commit()
       if (!(await settledWithin(attempted, clock, left))) return !isDue()
       if ((await attempted) || !isDue()) continue
@@ -187,6 +189,7 @@ export class Committer {
         return this.#ports.onLost(code, identity)
       case 'fenced':
       case 'fatal':
+        this.#isHopeless = true
         return this.#ports.onFatal(refusal(code, `committing ${topic}/${number}`, groupId))
       default:
         this.#ports.cluster.options.logger.warn({ code, topic, partition: number }, 'a commit was put off')

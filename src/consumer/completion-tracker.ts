@@ -47,7 +47,7 @@ export class CompletionTracker {
   /** Notes that everything from `first` up to, and without, `end` is finished. Parts may be known already. */
   finish(first: number, end: number): void {
     assert(first <= end, 'a range ends before it begins')
-    if (end <= this.#mark) return
+    if (end <= this.#mark || first === end) return
     if (first > this.#mark) return this.#insert(first, end)
     this.#mark = end
     if (this.#firsts.length > 0) this.#absorb()

@@ -266,7 +266,8 @@ export class Group {
     const before = owned()
     const gone = addedTo(assigned, before)
     const { generation } = this.#membership
-    assign(addedTo(before, assigned))
+    const added = addedTo(before, assigned)
+    if (added.length > 0) assign(added)
     if (gone.length === 0) return
     await revoke(gone)
     // The others get what we gave up in a round of its own (KIP-429). If ours has ended meanwhile, one is due anyway.

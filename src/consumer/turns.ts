@@ -7,13 +7,14 @@ import type { Clock } from '../util/clock.ts'
 
 /** Long enough to be cheap, short enough for heartbeats, sockets and everything else in the process. */
 const TURN_MS = 5
-/** The clock is read for every so many questions. */
-const ASK_CLOCK_EVERY = 16
+/** The clock is read for every so many questions, at most: fewer where the answer turns out to come too late. */
+const MOST_QUESTIONS = 16
 
 export class Turns {
   readonly #clock: Clock
   #startedAt: number
   #asked = 0
+  #askAfter = 1
   #next: Promise<void> | undefined
 
   constructor(clock: Clock) {
@@ -28,8 +29,12 @@ export class Turns {
 
   /** Whether to go on in the next turn. For loops over something cheap. */
   isOver(): boolean {
-    if (++this.#asked % ASK_CLOCK_EVERY !== 0) return false
-    return this.isOverNow()
+    if (++this.#asked < this.#askAfter) return false
+    this.#asked = 0
+    const elapsedMs = this.#clock.monotonic() - this.#startedAt
+    if (elapsedMs >= 2 * TURN_MS) this.#askAfter = Math.max(1, this.#askAfter >> 1)
+    else if (elapsedMs < TURN_MS) this.#askAfter = Math.min(MOST_QUESTIONS, this.#askAfter * 2)
+    return elapsedMs >= TURN_MS
   }
 
   /** As `isOver`, exactly. For loops over something that takes its time. */
