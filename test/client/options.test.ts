@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { clientSoftware } from '../../src/client/client-software.ts'
+import { formatAddress, parseAddress } from '../../src/client/dial.ts'
+import { type ClientOptions, resolveClientOptions } from '../../src/client/options.ts'
+
+test('brokers may be a list or a text', () => {
+  for (const brokers of ['a:1,b:2', ['a:1', 'b:2'], ' a:1 , b:2 ']) {
+    assert.deepEqual(resolveClientOptions({ brokers }).brokers, [
+      { host: 'a', port: 1 },
+      { host: 'b', port: 2 },
+    ])
+  }
+})
+
+test('addresses are read and written, IPv6 with brackets', () => {
+  for (const text of ['a.example:9092', '127.0.0.1:1', '[::1]:9092', '[fe80::1%eth0]:65535']) {
+    const address = parseAddress(text)
+    assert.ok(address)
+    assert.equal(formatAddress(address), text)
+  }
+  for (const text of ['a', 'a:', ':1', 'a:0', 'a:65536', 'a:b', '::1:9092', 'kafka://a:1', 'a:1/x', '']) {
+    assert.equal(parseAddress(text), undefined, text)
+  }
+})
+
+test('what is wrong is named', () => {
+  const wrong: [object, string][] = [
+    [{}, 'kafka.brokers'],
+    [{ brokers: [] }, 'kafka.brokers'],
+    [{ brokers: ['a'] }, 'kafka.brokers'],
+    [{ brokers: 'a:1', broker: 'b' }, 'kafka.broker'],
+    [{ brokers: 'a:1', requestTimeoutMs: 0 }, 'kafka.requestTimeoutMs'],
+    [{ brokers: 'a:1', minBackoffMs: 5, maxBackoffMs: 4 }, 'kafka.maxBackoffMs'],
+    [{ brokers: 'a:1', clientId: 'x'.repeat(40_000) }, 'kafka.clientId'],
+    [{ brokers: 'a:1', maxResponseBytes: 5 }, 'kafka.maxResponseBytes'],
+    [{ brokers: 'a:1', dial: 'tcp' }, 'kafka.dial'],
+    [{ brokers: 'a:1', tls: 'yes' }, 'kafka.tls'],
+  ]
+  for (const [given, path] of wrong) {
+    assert.throws(() => resolveClientOptions(given as ClientOptions), { code: 'INVALID_OPTION', path })
+  }
+})
+
+test('defaults are those of the docs, and the result is frozen', () => {
+  const options = resolveClientOptions({ brokers: 'a:1' })
+  const { brokers: _, dial: _dial, clock: _clock, random: _random, logger: _logger, ...rest } = options
+  assert.deepEqual(rest, {
+    clientId: 'ottla',
+    tls: undefined,
+    sasl: undefined,
+    requestTimeoutMs: 30_000,
+    connectTimeoutMs: 10_000,
+    minBackoffMs: 100,
+    maxBackoffMs: 1_000,
+    metadataMinIntervalMs: 100,
+    metadataMaxAgeMs: 300_000,
+    allowAutoTopicCreation: false,
+    rack: undefined,
+    maxResponseBytes: 134_217_728,
+  })
+  assert.ok(Object.isFrozen(options))
+})
+
+test('what Ottla calls itself is what the package says, in words that brokers take (KIP-511)', () => {
+  const { name, version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+  assert.deepEqual(clientSoftware, { name, version })
+  for (const text of Object.values(clientSoftware))
+    assert.match(text, /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/)
+})
