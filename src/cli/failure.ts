@@ -32,7 +32,7 @@ export function failureOf(error: unknown): Failure {
   }
   if (error instanceof OttlaError) {
     const exit = error.code === 'INVALID_OPTION' ? exitCode.usage : exitCode.failed
-    return { code: error.code, message: paragraph(error), exit }
+    return { code: error.code, message: plainWords(error) ?? paragraph(error), exit }
   }
   if (error instanceof Error) {
     const code = 'code' in error && typeof error.code === 'string' ? error.code : 'ERROR'
@@ -46,6 +46,15 @@ function usageMessage(error: CommanderError): string {
   return message.includes("'--password'")
     ? `${message}\nA password in the command line is shown to everyone on the machine: set KAFKA_PASSWORD, or name a file with --password-file.`
     : message
+}
+
+/** What happens every day, said without the protocol. */
+function plainWords({ code, topic, groupId }: OttlaError): string | undefined {
+  if (topic !== undefined && code === 'UNKNOWN_TOPIC_OR_PARTITION') return `There is no topic ${topic}.`
+  if (topic !== undefined && code === 'TOPIC_ALREADY_EXISTS') return `There is a topic ${topic} already.`
+  if (groupId !== undefined && code === 'GROUP_ID_NOT_FOUND') return `There is no group ${groupId}.`
+  if (groupId !== undefined && code === 'NON_EMPTY_GROUP') return `Group ${groupId} still has members.`
+  return undefined
 }
 
 /** The message with the causes that it does not say already. */

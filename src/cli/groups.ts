@@ -1,8 +1,8 @@
 /** `ottla groups`: list, describe with lag, delete. */
+import { OttlaError } from '../errors.ts'
 import type { Admin, DescribedGroup } from '../index.ts'
 import { command, option } from './command.ts'
 import { type ConnectionFlags, connected, withKafka } from './connection.ts'
-import { UsageError } from './failure.ts'
 import { print, table } from './output.ts'
 
 export const groupsCommand = () =>
@@ -50,7 +50,7 @@ async function describe(groupId: string, flags: ConnectionFlags): Promise<void> 
     const [group] = await admin.describeGroups([groupId])
     const lags = await lagsOf(admin, groupId, group)
     if (group === undefined || (group.state === 'Dead' && lags.length === 0)) {
-      throw new UsageError(`There is no group ${groupId}.`)
+      throw new OttlaError('GROUP_ID_NOT_FOUND', `There is no group ${groupId}.`, { groupId })
     }
     if (flags.json) return print({ ...group, partitions: lags })
     print(`${groupId}  ${group.state}${group.protocol === '' ? '' : `, ${group.protocol}`}\n`)

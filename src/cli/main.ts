@@ -1,39 +1,8 @@
 #!/usr/bin/env node
-/** The `ottla` command: its commands, and how all of them end. */
-import { readFileSync } from 'node:fs'
-import { type Command, CommanderError } from 'commander'
-import { command } from './command.ts'
-import { consumeCommand } from './consume.ts'
-import { devCommand } from './dev.ts'
+/** The `ottla` command. */
+import { CommanderError } from 'commander'
 import { exitCode, failureOf, tellFailure } from './failure.ts'
-import { groupsCommand } from './groups.ts'
-import { produceCommand } from './produce.ts'
-import { topicsCommand } from './topics.ts'
-
-const version = (): string => {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(text) as { version: string }).version
-}
-
-const program = () => {
-  const root = command('ottla')
-    .description('Kafka from the command line, and a Kafka to develop with.')
-    .version(version(), '-V, --version')
-    .helpCommand('help [command]', 'how a command is used')
-  for (const make of [devCommand, topicsCommand, produceCommand, consumeCommand, groupsCommand]) {
-    root.addCommand(make())
-  }
-  // The same object, seen without the types of its flags.
-  configure(root as unknown as Command)
-  return root.addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.')
-}
-
-/** Errors come back to `main` as exceptions, so that they are told in one place. */
-function configure(target: Pick<Command, 'exitOverride' | 'configureOutput' | 'commands'>): void {
-  target.exitOverride()
-  target.configureOutput({ outputError: () => undefined })
-  for (const child of target.commands) configure(child)
-}
+import { program } from './program.ts'
 
 async function main(args: readonly string[]): Promise<void> {
   try {

@@ -1,0 +1,209 @@
+/** The commands as processes against a cluster in this one. */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { after, before, test } from 'node:test'
+import { type EmbeddedCluster, startCluster } from '../../src/broker/index.ts'
+import { printed, runCli, startCli, textOf } from './run-cli.ts'
+
+let cluster: EmbeddedCluster
+
+before(async () => {
+  cluster = await startCluster({
+    ...{ brokers: 2, autoCreateTopics: false, configs: { 'group.initial.rebalance.delay.ms': 0 } },
+  })
+})
+after(() => cluster.stop())
+
+const env = () => ({ KAFKA_BROKERS: cluster.brokers.join(',') })
+const cli = (args: string, input = '') => runCli(args.split(' '), { input, env: env() })
+const json = async (args: string) => {
+  const { code, stdout, stderr } = await cli(`${args} --json`)
+  assert.equal(code, 0, stderr)
+  return JSON.parse(stdout)
+}
+const valuesOf = (topic: string, partition = 0) =>
+  cluster.records(topic, partition).map(({ value }) => value?.toString() ?? null)
+const sorted = (text: string) => text.trimEnd().split('\n').toSorted()
+
+test('topics: create, list, describe, delete', async () => {
+  const created = await cli('topics create made -p 2 -r 2 -c retention.ms=60000')
+  assert.equal(created.stdout, 'created made with 2 partitions and 2 replicas of each\n', created.stderr)
+  const again = await cli('topics create made')
+  assert.equal(again.code, 1)
+  assert.equal(again.stderr, 'ottla: There is a topic made already.\n')
+  const listed = await json('topics list')
+  assert.deepEqual(
+    listed
+      .filter(({ name }: { name: string }) => name === 'made')
+      .map(({ topicId: _, ...topic }: { topicId: string }) => topic),
+    [{ name: 'made', partitions: 2, replicas: 2, internal: false }],
+  )
+  const described = await json('topics describe made')
+  assert.deepEqual(described.config, { 'retention.ms': '60000' })
+  assert.deepEqual(
+    described.partitions.map(({ partition, logStart, logEnd }: Record<string, number>) => [
+      partition,
+      logStart,
+      logEnd,
+    ]),
+    [
+      [0, 0, 0],
+      [1, 0, 0],
+    ],
+  )
+  assert.match((await cli('topics describe made')).stdout, /PARTITION {2}LEADER {2}REPLICAS/)
+  assert.equal((await cli('topics delete made')).stdout, 'deleted made\n')
+  const gone = await cli('topics describe made')
+  assert.equal(gone.code, 1)
+  assert.equal(gone.stderr, 'ottla: There is no topic made.\n')
+})
+
+test('produce sends lines with keys, and says how many', async () => {
+  cluster.createTopic('lines', 1)
+  const { code, stderr } = await cli('produce lines -k :', 'a:1\nb:2:2\n:3\nc:\n')
+  assert.equal(code, 0, stderr)
+  assert.match(stderr, /^4 records delivered, 0 failed in \d+\.\d s/)
+  const keyed = cluster.records('lines', 0).map(({ key, value }) => `${key}=${value}`)
+  assert.deepEqual(keyed, ['a=1', 'b=2:2', '=3', 'c='])
+})
+
+test('produce and consume as JSON are each the opposite of the other', async () => {
+  cluster.createTopic('json', 2)
+  const line = (fields: object) => `${JSON.stringify(fields)}\n`
+  const records = [
+    { key: 'k', value: 'ä', partition: 1, timestamp: 1_700_000_000_000, headers: { h: 'x' } },
+    { key: null, value: null, partition: 1, timestamp: 1_700_000_000_001, headers: [] },
+    {
+      key: { base64: '/wA=' },
+      value: { base64: 'gA==' },
+      partition: 1,
+      timestamp: 1_700_000_000_002,
+      headers: [['n', null]],
+    },
+  ]
+  const { code, stdout, stderr } = await cli('produce json --json', records.map(line).join(''))
+  assert.equal(code, 0, stderr)
+  const { seconds, ...counts } = JSON.parse(stdout)
+  assert.deepEqual(counts, { delivered: 3, failed: 0, invalid: 0 })
+  assert.equal(typeof seconds, 'number')
+  const consumed = await cli('consume json --json --until-end')
+  assert.deepEqual(
+    consumed.stdout
+      .trimEnd()
+      .split('\n')
+      .map((text) => JSON.parse(text)),
+    [
+      { topic: 'json', offset: 0, ...records[0], headers: [['h', 'x']] },
+      { topic: 'json', offset: 1, ...records[1] },
+      { topic: 'json', offset: 2, ...records[2] },
+    ],
+  )
+})
+
+test('produce counts what is not understood and what is not delivered, and ends with 1', async () => {
+  cluster.createTopic('bad', 1)
+  const { code, stdout, stderr } = await cli(
+    'produce bad --json',
+    '{"value":"good"}\n{"valeu":1}\nnonsense\n{"value":"x","partition":7}\n',
+  )
+  assert.equal(code, 1)
+  const { delivered, failed, invalid } = JSON.parse(stdout)
+  assert.deepEqual({ delivered, failed, invalid }, { delivered: 1, failed: 1, invalid: 2 })
+  assert.match(stderr, /line 2: unknown field valeu; did you mean value\?/)
+  assert.match(stderr, /line 3: it is not JSON/)
+  assert.deepEqual(valuesOf('bad'), ['good'])
+})
+
+test('produce to a topic that is not there fails in a sentence', async () => {
+  const { code, stderr } = await cli('produce nowhere --timeout-ms 1500 --delivery-timeout-ms 1500', 'x\n')
+  assert.equal(code, 1)
+  assert.match(stderr, /nowhere/)
+  assert.doesNotMatch(stderr, / {4}at /)
+})
+
+test('produce stops reading at SIGINT and delivers what it has read', async () => {
+  cluster.createTopic('interrupted', 1)
+  const child = startCli(['produce', 'interrupted'], env())
+  const [stderr, closed] = [textOf(child.stderr), once(child, 'close')]
+  child.stdin.on('error', () => child.stdin.destroy())
+  child.stdin.write('one\ntwo\n')
+  // The first records are in the log once it has read them.
+  while (cluster.records('interrupted', 0).length < 2) await new Promise(setImmediate)
+  child.kill('SIGINT')
+  assert.deepEqual(await closed, [130, null])
+  assert.match(await stderr, /2 records delivered, 0 failed/)
+})
+
+test('consume reads all partitions to their end and commits nothing', async () => {
+  cluster.createTopic('plain', 3)
+  const lines = Array.from({ length: 300 }, (_, n) => `v${n}\n`).join('')
+  assert.equal((await cli('produce plain', lines)).code, 0)
+  const first = await cli('consume plain --until-end')
+  assert.deepEqual(sorted(first.stdout), sorted(lines), first.stderr)
+  assert.equal((await cli('consume plain -e --from latest')).stdout, '')
+  const byTime = await cli(`consume plain -e --from @${Date.now() + 1e6}`)
+  assert.deepEqual([byTime.code, byTime.stdout], [0, ''])
+  const coordinator = await json('groups list')
+  assert.ok(!coordinator.some(({ groupId }: { groupId: string }) => groupId === 'plain'))
+})
+
+test('consume with a group commits what it wrote, no more, and goes on there', async () => {
+  cluster.createTopic('grouped', 1)
+  await cli('produce grouped', 'a\nb\nc\nd\ne\n')
+  assert.equal((await cli('consume grouped -g readers --max 2')).stdout, 'a\nb\n')
+  assert.equal((await cli('consume grouped -g readers --until-end')).stdout, 'c\nd\ne\n')
+  await cli('produce grouped', 'f\ng\n')
+  const described = await json('groups describe readers')
+  assert.equal(described.state, 'Empty')
+  assert.deepEqual(described.partitions, [
+    { topic: 'grouped', partition: 0, committed: 5, logEnd: 7, lag: 2, owner: null },
+  ])
+  assert.match((await cli('groups describe readers')).stdout, /grouped {10}0 {10}5 {5}7 {4}2 {2}-/)
+  assert.equal((await cli('groups delete readers')).stdout, 'deleted readers\n')
+  const gone = await cli('groups describe readers')
+  assert.deepEqual([gone.code, gone.stderr], [1, 'ottla: There is no group readers.\n'])
+})
+
+test('consume ends quietly when its reader is gone', async () => {
+  cluster.createTopic('piped', 1)
+  await cli('produce piped', 'x'.repeat(100).concat('\n').repeat(2000))
+  const child = startCli(['consume', 'piped', '-k', ' '], env())
+  const [stderr, closed] = [textOf(child.stderr), once(child, 'close')]
+  await once(child.stdout, 'data')
+  child.stdout.destroy()
+  await cli('produce piped', 'more\n'.repeat(50))
+  const [code] = await closed
+  assert.deepEqual([code, await stderr], [0, ''])
+})
+
+test('consume of a topic that is not there fails at once', async () => {
+  const { code, stderr } = await cli('consume nowhere')
+  assert.equal(code, 1)
+  assert.equal(stderr, 'ottla: There is no topic nowhere.\n')
+})
+
+test('dev prints where it listens, serves, and ends with SIGTERM', async () => {
+  const child = startCli(['dev', '--listen', '127.0.0.1:0', '-n', '3', '-t', 'orders:4', '-t', 'audit'])
+  const closed = once(child, 'close')
+  const [, brokers = ''] = await printed(child, /export KAFKA_BROKERS=(\S+)\n/)
+  assert.equal(brokers.split(',').length, 3)
+  const listed = await runCli(['topics', 'list', '-b', brokers])
+  assert.equal(
+    listed.stdout,
+    'TOPIC   PARTITIONS  REPLICAS\naudit            1         3\norders           4         3\n',
+  )
+  child.kill('SIGTERM')
+  assert.deepEqual(await closed, [0, null])
+})
+
+test('dev says which port is taken, and what to do', async () => {
+  const { code, stderr } = await runCli(['dev', '--listen', cluster.brokers[0] as string])
+  assert.equal(code, 2)
+  assert.match(stderr, /^ottla: A port from \d+ on is taken: free it, or say --listen 127\.0\.0\.1:0\.\n$/)
+})
+
+test('a broker that does not answer is an error in one sentence', async () => {
+  const { code, stderr } = await runCli(['topics', 'list', '-b', '127.0.0.1:1', '--timeout-ms', '500'])
+  assert.equal(code, 1)
+  assert.match(stderr, /^ottla: .*127\.0\.0\.1:1.*ECONNREFUSED.*\n$/)
+})

@@ -1,0 +1,115 @@
+/** What is wrong with the command line is said in one paragraph, without a stack trace, and ends with 2. */
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import type { ConnectionFlags } from '../../src/cli/connection.ts'
+import { kafkaOptions } from '../../src/cli/connection.ts'
+import { startFrom } from '../../src/cli/consume.ts'
+import { failureOf, UsageError } from '../../src/cli/failure.ts'
+import { program } from '../../src/cli/program.ts'
+import { OttlaError } from '../../src/errors.ts'
+import { runCli } from './run-cli.ts'
+
+const failed = async (args: readonly string[]) => {
+  try {
+    await program().parseAsync([...args], { from: 'user' })
+  } catch (error) {
+    return failureOf(error)
+  }
+  throw new Error('it did not fail')
+}
+
+const wrong: [args: string, message: RegExp][] = [
+  ['topcis list', /unknown command 'topcis'\s+\(Did you mean topics\?\)/],
+  ['topics list --broker a:1', /unknown option '--broker'\s+\(Did you mean --brokers\?\)/],
+  ['produce', /missing required argument 'topic'/],
+  ['produce t --acks 2', /'2' is invalid. Allowed choices are all, 1, 0/],
+  ['produce t', /No brokers are named: give --brokers host:port, or set KAFKA_BROKERS/],
+  ['produce t -b a:1 --password x', /unknown option '--password'[\s\S]*KAFKA_PASSWORD/],
+  ['consume t --max 0', /It must be a whole number from 1/],
+  ['consume t --from noon', /It must be earliest, latest, an offset, or a time/],
+  ['consume t -b nowhere', /kafka: option brokers must be host:port/],
+  ['dev --listen 9092', /It must look like host:port/],
+  ['dev --topic a:b', /It must look like name or name:partitions/],
+  ['dev --listen 127.0.0.1:65535 --brokers 3', /there are not 3 ports from there/],
+  ['topics create t -b a:1 --config x', /It must look like name=value/],
+  ['groups list -b a:1 --sasl-mechanism GSSAPI', /It must be one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512/],
+  ['groups list -b a:1 --sasl-mechanism plain', /PLAIN needs a user name/],
+  ['groups list -b a:1 --username ada', /There is no password for ada/],
+  ['groups list -b a:1 --tls-cert x', /--tls-cert and --tls-key belong together/],
+  ['groups list -b a:1 --tls-ca /nowhere/ca.pem', /--tls-ca: \/nowhere\/ca\.pem cannot be read \(ENOENT\)/],
+]
+
+for (const [args, message] of wrong) {
+  test(`refused: ottla ${args}`, async () => {
+    const failure = await failed(args.split(' '))
+    assert.match(failure.message, message)
+    assert.equal(failure.exit, 2)
+  })
+}
+
+test('as a process: the message alone on stderr, exit code 2', async () => {
+  const { code, stdout, stderr } = await runCli(['consume'])
+  assert.deepEqual([code, stdout, stderr], [2, '', "ottla: missing required argument 'topic'\n"])
+})
+
+test('for a machine: an error is a JSON object', async () => {
+  const { code, stderr } = await runCli(['topics', 'list', '--json'])
+  assert.equal(code, 2)
+  assert.deepEqual(Object.keys(JSON.parse(stderr).error), ['code', 'message'])
+})
+
+test('an error tells its causes once, in one paragraph', () => {
+  const cause = new Error('connect ECONNREFUSED 127.0.0.1:1')
+  const error = new OttlaError('CONNECTION_FAILED', 'no broker\n  answers', {
+    cause: new Error('gave up', { cause }),
+  })
+  assert.deepEqual(failureOf(error), {
+    code: 'CONNECTION_FAILED',
+    message: 'no broker answers: gave up: connect ECONNREFUSED 127.0.0.1:1',
+    exit: 1,
+  })
+})
+
+const flags = (given: Partial<ConnectionFlags>): ConnectionFlags => ({
+  ...{ brokers: ['a:1'], clientId: 'c', timeoutMs: 1000 },
+  ...given,
+})
+
+test('flags and environment become the options of the client', (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'ottla-cli-'))
+  t.after(() => rmSync(dir, { recursive: true }))
+  const file = (name: string, text: string) => {
+    writeFileSync(join(dir, name), text)
+    return join(dir, name)
+  }
+  const base = { clientId: 'c', brokers: ['a:1'], requestTimeoutMs: 1000 }
+  assert.deepEqual(kafkaOptions(flags({}), {}), base)
+  assert.deepEqual(kafkaOptions(flags({ tls: true }), {}), { ...base, tls: true })
+  assert.deepEqual(kafkaOptions(flags({}), { KAFKA_TLS: 'true' }), { ...base, tls: true })
+  assert.deepEqual(kafkaOptions(flags({}), { KAFKA_TLS: 'false' }), base)
+  const pem = '-----BEGIN CERTIFICATE-----'
+  const tlsFlags = {
+    tlsCa: pem,
+    tlsCert: file('cert', 'C'),
+    tlsKey: file('key', 'K'),
+    tlsServerName: 'kafka',
+  }
+  assert.deepEqual(kafkaOptions(flags(tlsFlags), {}).tls, {
+    ...{ ca: pem, cert: Buffer.from('C'), key: Buffer.from('K'), serverName: 'kafka' },
+  })
+  const sasl = { mechanism: 'PLAIN', username: 'ada', password: 'secret' }
+  assert.deepEqual(kafkaOptions(flags({ username: 'ada' }), { KAFKA_PASSWORD: 'secret' }).sasl, sasl)
+  const fromFile = flags({ username: 'ada', passwordFile: file('password', 'secret\n') })
+  assert.deepEqual(kafkaOptions(fromFile, { KAFKA_PASSWORD: 'other' }).sasl, sasl)
+  assert.throws(() => kafkaOptions(flags({ brokers: [] }), {}), UsageError)
+})
+
+test('where to begin', () => {
+  assert.equal(startFrom('latest'), 'latest')
+  assert.deepEqual(startFrom('42'), { offset: 42 })
+  assert.deepEqual(startFrom('@1700000000000'), { timestamp: 1_700_000_000_000 })
+  assert.deepEqual(startFrom('2026-01-31T12:00:00Z'), { timestamp: Date.UTC(2026, 0, 31, 12) })
+})
