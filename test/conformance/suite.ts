@@ -5,6 +5,7 @@
 import { after, before, describe } from 'node:test'
 import { everyVersion } from './every-version.ts'
 import { groupConformance } from './groups.ts'
+import { produceConformance } from './produce.ts'
 import { type Place, Target } from './target.ts'
 
 export function conformance(name: string, makePlace: () => Promise<Place>): void {
@@ -19,5 +20,6 @@ export function conformance(name: string, makePlace: () => Promise<Place>): void
     const targeted = () => target as Target
     everyVersion(targeted)
     groupConformance(targeted)
+    produceConformance(targeted)
   })
 }

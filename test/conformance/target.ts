@@ -5,7 +5,13 @@
 import assert from 'node:assert/strict'
 import type { EmbeddedCluster } from '../../src/broker/index.ts'
 import { errorName } from '../../src/protocol/error-codes.ts'
-import { apiVersions, createTopics, findCoordinator, metadata } from '../../src/protocol/messages/index.ts'
+import {
+  apiVersions,
+  createTopics,
+  findCoordinator,
+  listOffsets,
+  metadata,
+} from '../../src/protocol/messages/index.ts'
 import type { Api } from '../../src/protocol/schema.ts'
 import { zeroUuid } from '../../src/protocol/schema.ts'
 import { type RawAddress, RawConnection } from '../support/raw-connection.ts'
@@ -125,7 +131,21 @@ export class Target {
       return { name, id: found.topicId, leaders: partitions.map(({ leaderId }) => leaderId) }
     })
     connection.close()
+    await this.#ready(info)
     return info
+  }
+
+  /** A leader in the metadata may not know of it yet: waits until each answers for its partition. */
+  async #ready({ name, leaders }: TopicInfo): Promise<void> {
+    for (const [partitionIndex, leaderId] of leaders.entries()) {
+      const connection = await this.connect(leaderId)
+      const topics = [{ name, partitions: [{ partitionIndex, timestamp: -1 }] }]
+      await eventually(`${name}/${partitionIndex}`, async () => {
+        const answer = await connection.send(listOffsets, 2, { replicaId: -1, topics })
+        return answer.topics[0]?.partitions[0]?.errorCode === 0 || undefined
+      })
+      connection.close()
+    }
   }
 
   /** The node that coordinates a group, once there is one. */
