@@ -13,11 +13,17 @@ import type { GroupCoordinators } from './groups/group-coordinators.ts'
 import { LogBudget } from './log-budget.ts'
 import type { Partition, PartitionHost } from './partition.ts'
 import { Topic } from './topic.ts'
-import { brokerConfigRow, type Configs, refusedTopicConfig } from './topic-settings.ts'
+import {
+  checkAssignments,
+  checkPartitionCount,
+  checkReplicationFactor,
+  checkTopicConfigs,
+  checkTopicName,
+  type Problem,
+  type TopicSpec,
+} from './topic-rules.ts'
+import { brokerConfigRow, type Configs } from './topic-settings.ts'
 
-/** Partitions of one topic at most: a request for more would exhaust the process. */
-export const MAX_PARTITIONS = 10_000
-const MAX_NAME_LENGTH = 249
 const OFFSETS_TOPIC = '__consumer_offsets'
 
 export interface ClusterStateOptions {
@@ -29,25 +35,6 @@ export interface ClusterStateOptions {
   /** Whose rules count: `4.1`, `4.5`. */
   readonly kafkaVersion: string
 }
-
-export interface TopicSpec {
-  readonly name: string
-  /** -1: the cluster's default. */
-  readonly partitions: number
-  /** -1: the cluster's default. */
-  readonly replicationFactor: number
-  /** Replicas of each partition, by hand. */
-  readonly assignments?: readonly (readonly number[])[]
-  readonly configs?: Configs
-}
-
-/** Why the controller does not do something. */
-export interface Problem {
-  readonly errorCode: number
-  readonly message: string
-}
-
-const problem = (code: number, message: string): Problem => ({ errorCode: code, message })
 
 export class ClusterState implements PartitionHost {
   readonly clusterId: string
@@ -195,14 +182,15 @@ export class ClusterState implements PartitionHost {
   /** What is wrong with a topic before it is made. */
   checkTopic(spec: TopicSpec): Problem | undefined {
     if (this.#topics.has(spec.name)) {
-      return problem(errorCode.TOPIC_ALREADY_EXISTS, `Topic '${spec.name}' already exists.`)
+      const message = `Topic '${spec.name}' already exists.`
+      return { errorCode: errorCode.TOPIC_ALREADY_EXISTS, message }
     }
-    return this.#checkName(spec.name) ?? this.#checkLayout(spec) ?? checkConfigs(spec.configs ?? {})
+    return checkTopicName(spec.name) ?? this.#checkLayout(spec) ?? checkTopicConfigs(spec.configs ?? {})
   }
 
   /** Makes a topic that `checkTopic` has passed. */
   createTopic(spec: TopicSpec): Topic {
-    const topic = new Topic(spec.name, this.#uuid(), spec.configs ?? {}, this.#configs)
+    const topic = new Topic({ name: spec.name, id: this.#uuid() }, spec.configs ?? {}, this.#configs)
     this.#topics.set(topic.name, topic)
     this.#topicsById.set(topic.id, topic)
     const { partitions, replicationFactor } = this.layoutOf(spec)
@@ -242,10 +230,12 @@ export class ClusterState implements PartitionHost {
   topicOrCreate(name: string, mayCreate: boolean): Topic | Problem {
     const known = this.#topics.get(name)
     if (known !== undefined) return known
-    const badName = this.#checkName(name)
+    const badName = checkTopicName(name)
     if (badName !== undefined) return badName
-    const unknown = problem(errorCode.UNKNOWN_TOPIC_OR_PARTITION, `topic ${name} does not exist`)
-    if (!mayCreate || !this.configFlag('auto.create.topics.enable')) return unknown
+    if (!mayCreate || !this.configFlag('auto.create.topics.enable')) {
+      const message = `topic ${name} does not exist`
+      return { errorCode: errorCode.UNKNOWN_TOPIC_OR_PARTITION, message }
+    }
     const replicationFactor = Math.min(this.config('default.replication.factor'), this.nodes().length)
     const spec = { name, partitions: -1, replicationFactor }
     return this.checkTopic(spec) ?? this.createTopic(spec)
@@ -261,17 +251,8 @@ export class ClusterState implements PartitionHost {
     return this.createTopic({ name: OFFSETS_TOPIC, partitions, replicationFactor, configs })
   }
 
-  /** The replicas of an assignment by hand must be distinct nodes of this cluster. */
-  checkReplicas(replicas: readonly number[]): Problem | undefined {
-    const isValid =
-      replicas.length > 0 &&
-      new Set(replicas).size === replicas.length &&
-      replicas.every((id) => this.#nodes.has(id))
-    if (isValid) return undefined
-    return problem(
-      errorCode.INVALID_REPLICA_ASSIGNMENT,
-      `[${replicas}] are not distinct nodes of this cluster`,
-    )
+  isNode(id: number): boolean {
+    return this.#nodes.has(id)
   }
 
   nextProducerId(): number {
@@ -285,55 +266,10 @@ export class ClusterState implements PartitionHost {
     this.groups.stop()
   }
 
-  #checkName(name: string): Problem | undefined {
-    const code = errorCode.INVALID_TOPIC_EXCEPTION
-    if (name === '') return problem(code, 'Topic name is invalid: the empty string is not allowed')
-    if (name === '.' || name === '..') return problem(code, `Topic name is invalid: '.' or '..'`)
-    if (name.length > MAX_NAME_LENGTH) {
-      return problem(code, `Topic name is invalid: the length is longer than ${MAX_NAME_LENGTH}`)
-    }
-    if (/^[a-zA-Z0-9._-]+$/.test(name)) return undefined
-    return problem(
-      code,
-      `Topic name is invalid: '${name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'`,
-    )
-  }
-
   #checkLayout(spec: TopicSpec): Problem | undefined {
-    if (spec.assignments !== undefined) return this.#checkAssignments(spec)
+    if (spec.assignments !== undefined) return checkAssignments(spec, (id) => this.isNode(id))
     const { partitions, replicationFactor } = this.layoutOf(spec)
-    const count = this.checkPartitionCount(partitions)
-    if (count !== undefined) return count
-    if (replicationFactor < 1 || replicationFactor > this.nodes().length) {
-      const message = `Unable to replicate the partition ${replicationFactor} time(s): there are ${this.nodes().length} nodes`
-      return problem(errorCode.INVALID_REPLICATION_FACTOR, message)
-    }
-    return undefined
-  }
-
-  checkPartitionCount(partitions: number): Problem | undefined {
-    if (partitions >= 1 && partitions <= MAX_PARTITIONS) return undefined
-    const message = `Number of partitions was set to ${partitions}: it must be from 1 to ${MAX_PARTITIONS}`
-    return problem(errorCode.INVALID_PARTITIONS, message)
-  }
-
-  #checkAssignments(spec: TopicSpec): Problem | undefined {
-    const assignments = spec.assignments ?? []
-    if (spec.partitions !== -1 || spec.replicationFactor !== -1) {
-      const message = 'partitions and replication factor must be -1 when replicas are assigned by hand'
-      return problem(errorCode.INVALID_REQUEST, message)
-    }
-    const bad = this.checkPartitionCount(assignments.length)
-    if (bad !== undefined) return bad
-    for (const replicas of assignments) {
-      const wrong = this.checkReplicas(replicas)
-      if (wrong !== undefined) return wrong
-      if (replicas.length !== assignments[0]?.length) {
-        const message = 'all partitions must have the same number of replicas'
-        return problem(errorCode.INVALID_REPLICA_ASSIGNMENT, message)
-      }
-    }
-    return undefined
+    return checkPartitionCount(partitions) ?? checkReplicationFactor(replicationFactor, this.nodes().length)
   }
 
   /** Round robin over the living nodes, going on where the last topic ended. */
@@ -348,12 +284,4 @@ export class ClusterState implements PartitionHost {
   #uuid(): string {
     return this.random.bytes(16).toString('base64url')
   }
-}
-
-function checkConfigs(configs: Configs): Problem | undefined {
-  for (const [name, value] of Object.entries(configs)) {
-    const why = refusedTopicConfig(name, value)
-    if (why !== undefined) return problem(errorCode.INVALID_CONFIG, why)
-  }
-  return undefined
 }

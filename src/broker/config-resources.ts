@@ -1,8 +1,8 @@
 /** The resources that configs belong to: topics, and the brokers, which share one set of configs here. */
 import { errorCode } from '../protocol/error-codes.ts'
-import type { Problem } from './cluster-state.ts'
 import type { RequestContext } from './handler.ts'
 import type { Topic } from './topic.ts'
+import type { Problem } from './topic-rules.ts'
 import {
   brokerConfigRow,
   type Configs,

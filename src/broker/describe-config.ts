@@ -39,12 +39,13 @@ export function describeTopicConfig(name: string, own: Configs, brokers: Configs
   const ownValue = own[name]
   if (ownValue !== undefined) synonyms.push({ name, value: ownValue, source: configSource.topic })
   if (row.broker !== undefined) synonyms.push(...brokerSynonyms(row.broker, row, brokers))
-  return described(name, topicConfig(name, own, brokers), row, synonyms)
+  return described({ name, value: topicConfig(name, own, brokers), synonyms }, row)
 }
 
 export function describeBrokerConfig(name: string, brokers: Configs): DescribedConfig {
   const row = brokerConfigRow(name) as ConfigRow
-  return described(name, brokers[name] ?? row.default, row, brokerSynonyms(name, row, brokers))
+  const synonyms = brokerSynonyms(name, row, brokers)
+  return described({ name, value: brokers[name] ?? row.default, synonyms }, row)
 }
 
 function brokerSynonyms(name: string, row: ConfigRow, brokers: Configs): Synonym[] {
@@ -55,12 +56,13 @@ function brokerSynonyms(name: string, row: ConfigRow, brokers: Configs): Synonym
     : [{ name, value: given, source: configSource.staticBroker }, implied]
 }
 
-function described(
-  name: string,
-  value: string,
-  row: ConfigRow,
-  synonyms: readonly Synonym[],
-): DescribedConfig {
+interface Value {
+  readonly name: string
+  readonly value: string
+  readonly synonyms: readonly Synonym[]
+}
+
+function described({ name, value, synonyms }: Value, row: ConfigRow): DescribedConfig {
   const source = synonyms[0]?.source ?? configSource.default
   return {
     name,

@@ -8,7 +8,7 @@ import type { Api, ReceivedRequestOf, SentResponseOf } from '../protocol/schema.
 import type { Clock } from '../util/clock.ts'
 import type { BrokerNode } from './broker-node.ts'
 import type { ClusterState } from './cluster-state.ts'
-import type { SaslSession } from './sasl/sasl-server.ts'
+import type { SaslSession } from './sasl/sasl-session.ts'
 
 /** The answer; a promise of it; or nothing, for requests that get no answer (Produce with acks 0). */
 export type Answer<A extends Api> = SentResponseOf<A> | Promise<SentResponseOf<A> | undefined> | undefined

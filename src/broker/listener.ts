@@ -5,9 +5,10 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../util/clock.ts'
-import { BrokerConnection, type ConnectionHost } from './broker-connection.ts'
+import { BrokerConnection } from './broker-connection.ts'
 import type { NodeAddress } from './broker-node.ts'
 import { connectionRefused, memoryStreams } from './memory-stream.ts'
+import type { RunnerHost } from './request-runner.ts'
 import type { SaslServer } from './sasl/sasl-server.ts'
 
 /** Puts TLS over an accepted stream. */
@@ -76,14 +77,14 @@ export class MemoryNetwork implements Transport {
 }
 
 export class Listener {
-  readonly #host: ConnectionHost
+  readonly #host: RunnerHost
   readonly #transport: Transport
   readonly #options: ListenerOptions
   readonly #connections = new Set<BrokerConnection>()
   #closeServer: (() => Promise<void>) | undefined
   #lastId = 0
 
-  constructor(host: ConnectionHost, transport: Transport, options: ListenerOptions) {
+  constructor(host: RunnerHost, transport: Transport, options: ListenerOptions) {
     this.#host = host
     this.#transport = transport
     this.#options = options

@@ -46,7 +46,11 @@ export class Partition implements LeaderHost {
   #target: readonly number[] | undefined
   #isDeleted = false
 
-  constructor(topic: PartitionOwner, index: number, replicas: readonly number[], host: PartitionHost) {
+  constructor(
+    topic: PartitionOwner,
+    { index, replicas }: { readonly index: number; readonly replicas: readonly number[] },
+    host: PartitionHost,
+  ) {
     this.topic = topic
     this.index = index
     this.#host = host

@@ -13,11 +13,15 @@ export class Topic {
   #configs: Configs
   #settings: TopicSettings
 
-  constructor(name: string, id: string, configs: Configs, brokerConfigs: Configs) {
+  constructor(
+    { name, id }: { readonly name: string; readonly id: string },
+    configs: Configs,
+    brokers: Configs,
+  ) {
     this.name = name
     this.id = id
     this.#configs = configs
-    this.#settings = topicSettings(configs, brokerConfigs)
+    this.#settings = topicSettings(configs, brokers)
   }
 
   get isInternal(): boolean {
@@ -41,6 +45,6 @@ export class Topic {
   }
 
   addPartition(replicas: readonly number[], host: PartitionHost): void {
-    this.partitions.push(new Partition(this, this.partitions.length, replicas, host))
+    this.partitions.push(new Partition(this, { index: this.partitions.length, replicas }, host))
   }
 }

@@ -36,7 +36,7 @@ export const produceHandler: Handler<typeof produce> = {
     const topics = request.topicData.map((topic) => ({
       name: topic.name,
       topicId: topic.topicId,
-      entries: topic.partitionData.map((data) => append(request, topic, data, { context, hints })),
+      entries: topic.partitionData.map((data) => append(topic, data, { request, context, hints })),
     }))
     const entries = topics.flatMap((topic) => topic.entries)
     const answer = (): Response => ({
@@ -52,60 +52,61 @@ export const produceHandler: Handler<typeof produce> = {
       if (entries.some((entry) => entry.answer.errorCode !== 0)) context.session.close()
       return undefined
     }
-    const waiting = entries.filter((entry) => entry.wait !== undefined && settle(entry, { context, hints }))
-    if (waiting.length === 0) return answer()
-    return committed(waiting, request.timeoutMs, { context, hints }).then(answer)
+    const scope = { request, context, hints }
+    const waiting = entries.filter((entry) => settle(entry, scope))
+    return waiting.length === 0 ? answer() : committed(waiting, scope).then(answer)
   },
 }
 
 interface Scope {
+  readonly request: Request
   readonly context: RequestContext
   readonly hints: LeaderHints
 }
 
 function append(
-  request: Request,
   topic: { readonly name: string; readonly topicId: string },
   { index, records }: { readonly index: number; readonly records: Buffer | null },
   scope: Scope,
 ): Entry {
+  const { acks } = scope.request
   const { cluster, node, version, injectedError } = scope.context
   const byId = version >= BY_TOPIC_ID
   const known = byId ? cluster.topicById(topic.topicId) : cluster.topic(topic.name)
-  const injected = injectedError(known?.name ?? topic.name, index)
-  if (injected !== 0) return refused(index, { errorCode: injected }, scope, known?.partitions[index])
-  if (request.acks < -1 || request.acks > 1) {
-    return refused(index, { errorCode: errorCode.INVALID_REQUIRED_ACKS }, scope)
-  }
-  if (byId && known === undefined) return refused(index, { errorCode: errorCode.UNKNOWN_TOPIC_ID }, scope)
   const partition = known?.partitions[index]
-  if (partition === undefined) {
-    return refused(index, { errorCode: errorCode.UNKNOWN_TOPIC_OR_PARTITION }, scope)
-  }
+  const refuse = (refusal: Refusal) => ({ answer: refused({ index, partition }, refusal, scope) })
+  const injected = injectedError(known?.name ?? topic.name, index)
+  if (injected !== 0) return refuse({ errorCode: injected })
+  if (acks < -1 || acks > 1) return refuse({ errorCode: errorCode.INVALID_REQUIRED_ACKS })
+  if (byId && known === undefined) return refuse({ errorCode: errorCode.UNKNOWN_TOPIC_ID })
+  if (partition === undefined) return refuse({ errorCode: errorCode.UNKNOWN_TOPIC_OR_PARTITION })
   const { leader } = partition
   if (leader === undefined || partition.leaderId !== node.id) {
-    return refused(index, { errorCode: errorCode.NOT_LEADER_OR_FOLLOWER }, scope, partition)
+    return refuse({ errorCode: errorCode.NOT_LEADER_OR_FOLLOWER })
   }
-  const result = leader.append(records, { acks: request.acks, apiVersion: version })
-  if ('refusal' in result) return refused(index, result.refusal, scope, partition)
+  const result = leader.append(records, { acks, apiVersion: version })
+  if ('refusal' in result) return refuse(result.refusal)
   const { baseOffset, lastOffset, logAppendTimeMs } = result.appended
   const logStartOffset = leader.replica.log.start
   const answer = { index, errorCode: errorCode.NONE, baseOffset, logAppendTimeMs, logStartOffset }
-  return request.acks === ACKS_ALL ? { answer, wait: { partition, leader, end: lastOffset + 1 } } : { answer }
+  return acks === ACKS_ALL ? { answer, wait: { partition, leader, end: lastOffset + 1 } } : { answer }
 }
 
-function refused(index: number, refusal: Refusal, scope: Scope, partition?: Partition): Entry {
+interface Addressed {
+  readonly index: number
+  readonly partition: Partition | undefined
+}
+
+function refused({ index, partition }: Addressed, refusal: Refusal, scope: Scope): PartitionAnswer {
   const isStale = refusal.errorCode === errorCode.NOT_LEADER_OR_FOLLOWER
   const hasHint = isStale && partition !== undefined && scope.context.version >= HINTS_SINCE
   return {
-    answer: {
-      index,
-      errorCode: refusal.errorCode,
-      baseOffset: -1,
-      errorMessage: refusal.errorMessage ?? null,
-      recordErrors: refusal.recordErrors ?? [],
-      ...(hasHint ? { currentLeader: scope.hints.of(partition) } : {}),
-    },
+    index,
+    errorCode: refusal.errorCode,
+    baseOffset: -1,
+    errorMessage: refusal.errorMessage ?? null,
+    recordErrors: refusal.recordErrors ?? [],
+    ...(hasHint ? { currentLeader: scope.hints.of(partition) } : {}),
   }
 }
 
@@ -114,21 +115,20 @@ function settle(entry: Entry, scope: Scope): boolean {
   const { wait } = entry
   if (wait === undefined) return false
   const { partition, leader, end } = wait
+  const refuse = (code: number) => {
+    entry.answer = refused({ index: entry.answer.index, partition }, { errorCode: code }, scope)
+  }
   if (leader.isOver) {
-    const code = partition.isDeleted ? errorCode.UNKNOWN_TOPIC_OR_PARTITION : errorCode.NOT_LEADER_OR_FOLLOWER
-    entry.answer = refused(entry.answer.index, { errorCode: code }, scope, partition).answer
+    refuse(partition.isDeleted ? errorCode.UNKNOWN_TOPIC_OR_PARTITION : errorCode.NOT_LEADER_OR_FOLLOWER)
     return false
   }
   if (leader.replica.highWatermark < end) return true
-  if (!leader.hasEnoughReplicas) {
-    const code = errorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND
-    entry.answer = refused(entry.answer.index, { errorCode: code }, scope).answer
-  }
+  if (!leader.hasEnoughReplicas) refuse(errorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND)
   return false
 }
 
 /** Resolves when every entry is committed, refused, or out of time. */
-function committed(entries: readonly Entry[], timeoutMs: number, scope: Scope): Promise<void> {
+function committed(entries: readonly Entry[], scope: Scope): Promise<void> {
   const { clock } = scope.context
   return new Promise((resolve) => {
     let left = entries.length
@@ -148,7 +148,7 @@ function committed(entries: readonly Entry[], timeoutMs: number, scope: Scope): 
         }
         finish()
       },
-      Math.max(0, timeoutMs),
+      Math.max(0, scope.request.timeoutMs),
     )
     for (const entry of entries) {
       const { leader } = entry.wait as NonNullable<Entry['wait']>

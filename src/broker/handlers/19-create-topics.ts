@@ -2,9 +2,9 @@
 import { errorCode } from '../../protocol/error-codes.ts'
 import { createTopics } from '../../protocol/messages/create-topics.ts'
 import type { ReceivedRequestOf, SentResponseOf } from '../../protocol/schema.ts'
-import type { Problem, TopicSpec } from '../cluster-state.ts'
 import { describeTopicConfig } from '../describe-config.ts'
 import type { Handler, RequestContext } from '../handler.ts'
+import type { Problem, TopicSpec } from '../topic-rules.ts'
 import { topicConfigs } from '../topic-settings.ts'
 
 type TopicRequest = ReceivedRequestOf<typeof createTopics>['topics'][number]

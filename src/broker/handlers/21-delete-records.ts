@@ -25,7 +25,7 @@ export const deleteRecordsHandler: Handler<typeof deleteRecords> = {
   handle({ topics, timeoutMs }, context) {
     const kept = topics.map(({ name, partitions }) => ({
       name,
-      entries: partitions.map(({ partitionIndex, offset }) => cut(name, partitionIndex, offset, context)),
+      entries: partitions.map((asked) => cut(name, asked, context)),
     }))
     const answer = () => ({
       throttleTimeMs: 0,
@@ -41,7 +41,11 @@ const refused = (partitionIndex: number, code: number): Entry => ({
   answer: { partitionIndex, lowWatermark: -1, errorCode: code },
 })
 
-function cut(topic: string, partition: number, offset: number, context: RequestContext): Entry {
+function cut(
+  topic: string,
+  { partitionIndex: partition, offset }: { readonly partitionIndex: number; readonly offset: number },
+  context: RequestContext,
+): Entry {
   const found = findLeader({ topic, partition, currentLeaderEpoch: -1 }, context)
   if ('errorCode' in found) return refused(partition, found.errorCode)
   const { leader } = found

@@ -2,9 +2,9 @@
 import { errorCode } from '../../protocol/error-codes.ts'
 import { alterConfigs } from '../../protocol/messages/alter-configs.ts'
 import type { ReceivedRequestOf } from '../../protocol/schema.ts'
-import type { Problem } from '../cluster-state.ts'
 import { findResource, isRepeated, refusedConfig, repeatedResource } from '../config-resources.ts'
 import type { Handler, RequestContext } from '../handler.ts'
+import type { Problem } from '../topic-rules.ts'
 
 type Resource = ReceivedRequestOf<typeof alterConfigs>['resources'][number]
 

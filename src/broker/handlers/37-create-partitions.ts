@@ -2,9 +2,9 @@
 import { errorCode } from '../../protocol/error-codes.ts'
 import { createPartitions } from '../../protocol/messages/create-partitions.ts'
 import type { ReceivedRequestOf, SentResponseOf } from '../../protocol/schema.ts'
-import type { Problem } from '../cluster-state.ts'
 import type { Handler, RequestContext } from '../handler.ts'
 import type { Topic } from '../topic.ts'
+import { checkPartitionCount, checkReplicas, type Problem } from '../topic-rules.ts'
 
 type TopicRequest = ReceivedRequestOf<typeof createPartitions>['topics'][number]
 type TopicAnswer = SentResponseOf<typeof createPartitions>['results'][number]
@@ -59,7 +59,7 @@ function checkGrowth(topic: Topic, request: TopicRequest, { cluster }: RequestCo
         : `The topic ${topic.name} currently has ${has} partition(s); ${count} would not be an increase.`
     return { errorCode: errorCode.INVALID_PARTITIONS, message }
   }
-  const tooMany = cluster.checkPartitionCount(count)
+  const tooMany = checkPartitionCount(count)
   if (tooMany !== undefined || assignments === null) return tooMany
   if (assignments.length !== count - has) {
     const message = `${count - has} partitions are added, ${assignments.length} assignments are given`
@@ -67,7 +67,7 @@ function checkGrowth(topic: Topic, request: TopicRequest, { cluster }: RequestCo
   }
   const factor = topic.partitions[0]?.replicas.length
   for (const { brokerIds } of assignments) {
-    const wrong = cluster.checkReplicas(brokerIds)
+    const wrong = checkReplicas(brokerIds, (id) => cluster.isNode(id))
     if (wrong !== undefined) return wrong
     if (brokerIds.length !== factor) {
       const message = `the other partitions have ${factor} replicas`

@@ -2,7 +2,6 @@
 import { errorCode } from '../../protocol/error-codes.ts'
 import { incrementalAlterConfigs } from '../../protocol/messages/incremental-alter-configs.ts'
 import type { ReceivedRequestOf } from '../../protocol/schema.ts'
-import type { Problem } from '../cluster-state.ts'
 import {
   type ConfigResource,
   findResource,
@@ -11,6 +10,7 @@ import {
   repeatedResource,
 } from '../config-resources.ts'
 import type { Handler, RequestContext } from '../handler.ts'
+import type { Problem } from '../topic-rules.ts'
 
 type Resource = ReceivedRequestOf<typeof incrementalAlterConfigs>['resources'][number]
 type Change = Resource['configs'][number]

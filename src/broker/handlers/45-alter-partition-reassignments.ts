@@ -1,8 +1,8 @@
 /** AlterPartitionReassignments (45): other replicas for a partition; null ends a reassignment under way (KIP-455). */
 import { errorCode } from '../../protocol/error-codes.ts'
 import { alterPartitionReassignments } from '../../protocol/messages/alter-partition-reassignments.ts'
-import type { Problem } from '../cluster-state.ts'
 import type { Handler, RequestContext } from '../handler.ts'
+import { checkReplicas, type Problem } from '../topic-rules.ts'
 
 export const alterPartitionReassignmentsHandler: Handler<typeof alterPartitionReassignments> = {
   api: alterPartitionReassignments,
@@ -57,7 +57,7 @@ function assign(
     const message = 'No partition reassignment is in progress.'
     return { errorCode: errorCode.NO_REASSIGNMENT_IN_PROGRESS, message }
   }
-  const wrong = cluster.checkReplicas(replicas)
+  const wrong = checkReplicas(replicas, (id) => cluster.isNode(id))
   if (wrong !== undefined) return wrong
   if (!mayChangeFactor && replicas.length !== partition.settledReplicas.length) {
     const message = `The replication factor is ${partition.settledReplicas.length} and must not change.`
