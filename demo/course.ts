@@ -47,7 +47,10 @@ export class Course {
       this.#screen.tell(`a producer and two members, ${count(this.#records)} records`)
       await Promise.all([producing, this.#breakThings()])
       this.#screen.tell('all is sent; waiting until all is handled and committed')
-      return await troupe.finish({ limitMs: DRAIN_LIMIT_MS })
+      return await troupe.finish({
+        limitMs: DRAIN_LIMIT_MS,
+        onReading: ({ name }) => this.#screen.tell(`all is handled; reading the log back with ${name}`),
+      })
     } finally {
       this.#screen.stop()
     }

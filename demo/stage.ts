@@ -22,7 +22,8 @@ export interface Faults {
 const clusterScript = new URL('../test/support/actors/cluster-actor.ts', import.meta.url)
 
 export async function embeddedStage(topic: string): Promise<Stage> {
-  const config: ClusterConfig = { brokers: 3 }
+  // As of production, but for a group that need not wait for members that start by hand.
+  const config: ClusterConfig = { brokers: 3, configs: { 'group.initial.rebalance.delay.ms': 500 } }
   const cluster = new Actor<ClusterCalls>(clusterScript, 'cluster', config)
   return {
     brokers: await cluster.call('addresses'),

@@ -61,7 +61,9 @@ test('the console producer, which is idempotent, and the console consumer in a g
     ...shown,
   ]
   const read = await tool(cluster, 'ConsoleConsumer', group)
-  assert.deepEqual(read.trimEnd().split('\n').toSorted(), lines.toSorted())
+  // Newer versions print beside the records what they think of the flags that older ones know.
+  const records = read.split('\n').filter((line) => /^k\d:v/.test(line))
+  assert.deepEqual(records.toSorted(), lines.toSorted())
   const described = await tool(cluster, 'ConsumerGroupCommand', ['--describe', '--group', 'readers'])
   const lags = described
     .split('\n')

@@ -5,7 +5,7 @@ import kafkajs, { type Kafka } from 'kafkajs'
 import { type EmbeddedCluster, type StartClusterOptions, startCluster } from '../../src/broker/index.ts'
 
 async function clusterFor(t: TestContext, options: StartClusterOptions): Promise<EmbeddedCluster> {
-  const cluster = await startCluster(options)
+  const cluster = await startCluster({ configs: { 'group.initial.rebalance.delay.ms': 0 }, ...options })
   t.after(() => cluster.stop())
   return cluster
 }
@@ -20,7 +20,7 @@ const clientOf = (cluster: EmbeddedCluster, extra: object = {}) =>
 
 /** Reads `count` records of a topic with a group of its own. */
 async function consume(client: Kafka, topic: string, count: number) {
-  const consumer = client.consumer({ groupId: `group-of-${topic}` })
+  const consumer = client.consumer({ groupId: `group-of-${topic}`, maxWaitTimeInMs: 100 })
   const records: { partition: number; offset: string; key: string | undefined; value: string | undefined }[] =
     []
   const done = Promise.withResolvers<void>()
@@ -89,7 +89,9 @@ test('two members share a topic, and one takes over what the other leaves', asyn
   const owners = new Map<string, number[]>()
   const changed = new EventTarget()
   const member = async (name: string) => {
-    const consumer = client.consumer({ groupId: 'sharers', sessionTimeout: 6000, heartbeatInterval: 200 })
+    const consumer = client.consumer({
+      ...{ groupId: 'sharers', sessionTimeout: 6000, heartbeatInterval: 200, maxWaitTimeInMs: 100 },
+    })
     consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
       owners.set(name, payload.memberAssignment['shared'] ?? [])
       changed.dispatchEvent(new Event('change'))

@@ -1,5 +1,6 @@
 /** kcat, that is librdkafka, against the embedded broker. */
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { type TestContext, test } from 'node:test'
 import { type EmbeddedCluster, type StartClusterOptions, startCluster } from '../../src/broker/index.ts'
 import { missing, runProgram } from './present.ts'
@@ -34,7 +35,8 @@ for (const codec of ['none', 'gzip', 'snappy', 'lz4', 'zstd']) {
 test('an idempotent producer whose answers are lost writes everything once, in order', {
   skip,
 }, async (t) => {
-  const cluster = await clusterFor(t, { topics: { once: 1 } })
+  // With a single broker kcat gives up when its connection is cut.
+  const cluster = await clusterFor(t, { brokers: 3, topics: { once: 1 } })
   const fault = cluster.faults.on({ api: 'Produce', times: 2 }, 'apply-then-drop')
   const settings = ['enable.idempotence=true', 'batch.num.messages=100', 'linger.ms=1']
   await kcat(cluster, ['-P', '-t', 'once', ...settings.flatMap((setting) => ['-X', setting])], lines(1000))
@@ -63,8 +65,18 @@ test('lists the cluster and finds offsets by time', { skip }, async (t) => {
   assert.match(await kcat(cluster, ['-Q', '-t', 'listed:1:1']), /offset 0/)
 })
 
+/** Before 2.8.0 librdkafka repeats its nonce in SCRAM's last message, which Kafka refuses since CVE-2024-56128. */
+const scramSkip =
+  skip || (isBefore(2, 8) ? 'this librdkafka is refused by Kafka itself: it repeats its nonce' : false)
+
+function isBefore(major: number, minor: number): boolean {
+  const text = spawnSync('kcat', ['-V'], { encoding: 'utf8' }).stdout
+  const [, foundMajor, foundMinor] = /librdkafka (\d+)\.(\d+)/.exec(text) ?? []
+  return Number(foundMajor) < major || (Number(foundMajor) === major && Number(foundMinor) < minor)
+}
+
 for (const mechanism of ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512']) {
-  test(`authenticates with ${mechanism}`, { skip }, async (t) => {
+  test(`authenticates with ${mechanism}`, { skip: mechanism === 'PLAIN' ? skip : scramSkip }, async (t) => {
     const cluster = await clusterFor(t, { sasl: { users: { ada: 'secret' } }, topics: { guarded: 1 } })
     const settings = ['security.protocol=SASL_PLAINTEXT', 'sasl.username=ada', 'sasl.password=secret']
     const login = [...settings, `sasl.mechanisms=${mechanism}`].flatMap((setting) => ['-X', setting])

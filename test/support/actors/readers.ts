@@ -92,7 +92,8 @@ const kafkajs: LogReader = {
       brokers: [...brokers],
       logLevel: kafkajs.logLevel.NOTHING,
     })
-    const consumer = client.consumer({ groupId: `log-reader-${process.pid}-${process.hrtime.bigint()}` })
+    const groupId = `log-reader-${process.pid}-${process.hrtime.bigint()}`
+    const consumer = client.consumer({ groupId, maxWaitTimeInMs: 100 })
     const missing = new Set(ends.filter((end) => end.logEnd > end.logStart).map(({ partition }) => partition))
     if (missing.size === 0) return
     const logEnds = new Map(ends.map(({ partition, logEnd }) => [partition, logEnd]))

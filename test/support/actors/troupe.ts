@@ -135,7 +135,8 @@ export class Troupe {
    * Waits until the group has committed everything, or the limit is over; notes how far it came, stops the members and
    * reads the log back.
    */
-  async finish({ limitMs, reader = findReader(this.#kafka) }: { limitMs: number; reader?: LogReader }) {
+  async finish({ limitMs, onReading }: { limitMs: number; onReading?: (reader: LogReader) => void }) {
+    const reader = findReader(this.#kafka)
     const deadline = systemClock.monotonic() + limitMs
     let ends = await this.#lags()
     while (ends.some(({ committed, logEnd }) => committed < logEnd) && systemClock.monotonic() < deadline) {
@@ -147,6 +148,7 @@ export class Troupe {
       this.history.write({ op: 'lag', group, topic, partition, committed, logEnd })
     }
     await Promise.all([...this.#members].map((member) => this.stopMember(member)))
+    onReading?.(reader)
     await readLog(reader, { brokers, topic: { topic, ends }, history: this.history })
     return reader
   }
