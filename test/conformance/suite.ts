@@ -4,7 +4,9 @@
  */
 import { after, before, describe } from 'node:test'
 import { everyVersion } from './every-version.ts'
+import { fetchConformance } from './fetch.ts'
 import { groupConformance } from './groups.ts'
+import { logOffsetConformance } from './log-offsets.ts'
 import { produceConformance } from './produce.ts'
 import { type Place, Target } from './target.ts'
 
@@ -21,5 +23,7 @@ export function conformance(name: string, makePlace: () => Promise<Place>): void
     everyVersion(targeted)
     groupConformance(targeted)
     produceConformance(targeted)
+    fetchConformance(targeted)
+    logOffsetConformance(targeted)
   })
 }
