@@ -121,6 +121,20 @@ export class BrokerConnection implements Session {
   }
 
   #pump(): void {
+    // Answers to pipelined requests go out together.
+    if (this.#queue.length > 1) this.#stream.cork()
+    this.#handleQueued()
+    this.#flush()
+    if (this.#queue.length === 0 && this.#isOpen && this.#stream.isPaused()) this.#stream.resume()
+    // The peer has said all and heard all.
+    if (this.#hasEnded && !this.#isBusy && this.#queue.length === 0) this.#stream.end()
+  }
+
+  #flush(): void {
+    while (this.#stream.writableCorked > 0) this.#stream.uncork()
+  }
+
+  #handleQueued(): void {
     while (!this.#isBusy && !this.#isClosing) {
       const frame = this.#queue.shift()
       if (frame === undefined) break
@@ -130,14 +144,12 @@ export class BrokerConnection implements Session {
       if (outcome instanceof Promise) void outcome.then((settled) => this.#finish(settled) && this.#pump())
       else this.#finish(outcome)
     }
-    if (this.#queue.length === 0 && this.#isOpen && this.#stream.isPaused()) this.#stream.resume()
-    // The peer has said all and heard all.
-    if (this.#hasEnded && !this.#isBusy && this.#queue.length === 0) this.#stream.end()
   }
 
   /** Does what a request came to. False: the next one has to wait. */
   #finish(outcome: Outcome): boolean {
     if (outcome === 'stall') return false
+    if (outcome === 'close' || outcome === 'reset') this.#flush()
     if (outcome === 'close') this.#stream.destroy()
     if (outcome === 'reset') this.#reset()
     if (typeof outcome === 'object' && this.#stream.writable) {
