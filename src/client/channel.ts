@@ -15,6 +15,7 @@ import { Reader } from '../protocol/reader.ts'
 import type { Api, RequestOf } from '../protocol/schema.ts'
 import type { Clock, Timer } from '../util/clock.ts'
 import type { Logger } from '../util/logger.ts'
+import { readInto } from './dial.ts'
 import { FrameReader } from './frame-reader.ts'
 import { type Entry, InFlight } from './in-flight.ts'
 
@@ -230,15 +231,13 @@ export class Channel {
   // -------------------------------------------------------------------------------------------- reading
 
   #listen(): void {
-    this.#stream.on('data', (chunk: Buffer) => {
-      if (this.#ended !== undefined) return
-      try {
-        this.#frames.push(chunk)
-      } catch (error) {
-        const reason = this.#describe(error)
-        this.#end(reason, reason.code === 'RESPONSE_TOO_LARGE')
-      }
-    })
+    const frames = this.#frames
+    const target = {
+      push: (chunk: Buffer) => this.#receive(() => frames.push(chunk)),
+      target: () => frames.target(),
+      took: (count: number) => this.#receive(() => frames.took(count)),
+    }
+    if (!readInto(this.#stream, target)) this.#stream.on('data', target.push)
     this.#stream.on('drain', () => this.#wake('drain'))
     this.#stream.on('end', () => this.#end(this.#closedByBroker()))
     this.#stream.on('close', () => this.#end(this.#closedByBroker()))
@@ -246,6 +245,16 @@ export class Channel {
     this.#stream.on('error', (cause: Error) => {
       this.#end(this.#reason(`the connection to ${this.#settings.broker} failed: ${cause.message}`, cause))
     })
+  }
+
+  #receive(take: () => void): void {
+    if (this.#ended !== undefined) return
+    try {
+      take()
+    } catch (error) {
+      const reason = this.#describe(error)
+      this.#end(reason, reason.code === 'RESPONSE_TOO_LARGE')
+    }
   }
 
   #onFrame(frame: Buffer): boolean {

@@ -4,7 +4,7 @@
  * A `Dial` is a port: the default opens a TCP socket; a caller may give another one (a tunnel, an address map, an
  * in-memory pair). TLS is put over whatever it returns.
  */
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 
 export interface Address {
@@ -36,10 +36,56 @@ export function parseAddress(text: string): Address | undefined {
 /** Streams tell of failures by events of which some come late: an unheard `error` event would end the process. */
 export const ignoreLateErrors = (): void => undefined
 
+/** Takes what a socket reads without a chunk in between. */
+export interface ReadTarget {
+  /** A chunk after all. */
+  push(chunk: Buffer): void
+  /** Where the next bytes are to be written. */
+  target(): Uint8Array
+  /** So many bytes were written to the last target. */
+  took(count: number): void
+}
+
+const FIRST_READ_BYTES = 4096
+const directSockets = new WeakMap<Duplex, (target: ReadTarget) => void>()
+
+/** Has the stream read into `target` from now on; false when it cannot, and tells of chunks instead. */
+export function readInto(stream: Duplex, target: ReadTarget): boolean {
+  const attach = directSockets.get(stream)
+  attach?.(target)
+  return attach !== undefined
+}
+
+const socketOptions = { noDelay: true, keepAlive: true } as const
+
 /** The default dial: TCP without Nagle's delay, every address of the name tried, the name looked up each time. */
-export const tcpDial: Dial = (address, { signal }) =>
-  new Promise((resolve, reject) => {
-    const socket = connect({ host: address.host, port: address.port, noDelay: true, keepAlive: true })
+export const tcpDial: Dial = ({ host, port }, { signal }) =>
+  connected(connect({ host, port, ...socketOptions }), signal)
+
+/** The same, for streams that `readInto` is called on before the other side says anything. */
+export const directTcpDial: Dial = ({ host, port }, { signal }) => {
+  let sink: ReadTarget | undefined
+  // The socket takes its first target when it connects, before anybody can have given one.
+  const first = Buffer.allocUnsafeSlow(FIRST_READ_BYTES)
+  const onread = {
+    buffer: () => sink?.target() ?? first,
+    callback: (count: number, buffer: Uint8Array) => {
+      if (sink === undefined) socket.destroy(new Error('the other side spoke first, which no broker does'))
+      else if (buffer === first) sink.push(Buffer.from(first.subarray(0, count)))
+      else sink.took(count)
+      return true
+    },
+  }
+  const socket = connect({ host, port, ...socketOptions, onread })
+  directSockets.set(socket, (target) => {
+    sink = target
+  })
+  return connected(socket, signal)
+}
+
+/** Resolves when the socket is connected; destroys it when the signal fires before. */
+function connected(socket: Socket, signal: AbortSignal): Promise<Socket> {
+  return new Promise((resolve, reject) => {
     const settle = () => {
       socket.off('connect', onConnect)
       socket.off('error', onError)
@@ -64,3 +110,4 @@ export const tcpDial: Dial = (address, { signal }) =>
     signal.addEventListener('abort', onAbort)
     if (signal.aborted) onAbort()
   })
+}

@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream'
 import { OttlaError } from '../errors.ts'
 import { untilAborted } from './cancellation.ts'
-import { type Address, type Dial, formatAddress, ignoreLateErrors } from './dial.ts'
+import { type Address, type Dial, directTcpDial, formatAddress, ignoreLateErrors, tcpDial } from './dial.ts'
 import { secure, type TlsSettings } from './tls.ts'
 
 /** The signal's reason is what it rejects with when the signal fires. */
@@ -11,7 +11,9 @@ export async function openTransport(
   settings: { readonly dial: Dial; readonly tls: TlsSettings | undefined },
   signal: AbortSignal,
 ): Promise<Duplex> {
-  const stream = await dialled(address, settings.dial, signal)
+  // TLS takes the socket's bytes as chunks.
+  const isDirect = settings.tls === undefined && settings.dial === tcpDial
+  const stream = await dialled(address, isDirect ? directTcpDial : settings.dial, signal)
   if (settings.tls === undefined) return stream
   try {
     return await secure(stream, address, { settings: settings.tls, signal })

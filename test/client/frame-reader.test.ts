@@ -27,16 +27,41 @@ test('frames come out whole and in order, however the bytes are cut', () => {
   })
 })
 
+test('a socket that reads where it is told gets the same frames, large ones in place', () => {
+  rounds(60, (random) => {
+    const bodies = Array.from({ length: 1 + random.below(6) }, () =>
+      random.bytes(4 + random.below(random.next() < 0.2 ? 200_000 : 30)),
+    )
+    const bytes = Buffer.concat(bodies.map(frame))
+    const given: Buffer[] = []
+    const reader = new FrameReader(1_000_000, (one) => given.push(one) > 0)
+    let places = 0
+    for (let at = 0; at < bytes.length; ) {
+      const target = reader.target()
+      if (target.length !== 65_536) places++
+      const most = 1 + random.below(random.next() < 0.3 ? 5 : 300_000)
+      const size = bytes.copy(target, 0, at, Math.min(at + most, bytes.length))
+      at += size
+      reader.took(size)
+    }
+    assert.ok(
+      given.length === bodies.length && given.every((one, index) => one.equals(bodies[index] as Buffer)),
+    )
+    assert.ok(places > 0 || bytes.length < 65_536)
+    assert.equal(reader.isMidFrame, false)
+  })
+})
+
 test('a frame that lies whole in a chunk is a view of it; another is one buffer of its own size', () => {
   const given: Buffer[] = []
   const reader = new FrameReader(10_000, (one) => given.push(one) > 0)
-  const chunk = frame(Buffer.alloc(100, 1))
+  const chunk = frame(Buffer.alloc(5_000, 1))
   reader.push(chunk)
   assert.equal(given[0]?.buffer, chunk.buffer)
   reader.push(chunk.subarray(0, 50))
   assert.equal(reader.isMidFrame, true)
   reader.push(chunk.subarray(50))
-  assert.equal(given[1]?.buffer.byteLength, 100)
+  assert.equal(given[1]?.buffer.byteLength, 5_000)
 })
 
 test('reading stops where the taker says so', () => {
