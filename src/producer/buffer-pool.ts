@@ -2,11 +2,15 @@
  * The memory of batches: buffers in powers of two, lent to a batch's builder and used again after its answer.
  *
  * `heldBytes` counts capacity, not content: what is lent, and what batches hold besides (compressed copies, halves
- * of a split). Idle buffers are kept only while lent and idle together stay within the limit.
+ * of a split). Idle buffers are kept only while lent and idle together stay within what was lent lately.
  */
 import { assert } from '../util/assert.ts'
 
 const SMALLEST = 1024
+/** So much is kept in any case. */
+const KEPT_BYTES = 1024 * 1024
+/** After so many loans, the peak of what is lent is forgotten by a quarter. */
+const PEAK_LOANS = 128
 
 /** The size of the buffer that a request for so many bytes gets. */
 export function capacityFor(bytes: number): number {
@@ -14,14 +18,11 @@ export function capacityFor(bytes: number): number {
 }
 
 export class BufferPool {
-  readonly #limitBytes: number
   readonly #idle = new Map<number, Buffer[]>()
   #heldBytes = 0
   #idleBytes = 0
-
-  constructor(limitBytes: number) {
-    this.#limitBytes = limitBytes
-  }
+  #peakBytes = KEPT_BYTES
+  #loans = 0
 
   /** Bytes in use: what counts against bufferBytes. */
   get heldBytes(): number {
@@ -31,12 +32,14 @@ export class BufferPool {
   readonly allocate = (bytes: number): Buffer => {
     const capacity = capacityFor(bytes)
     this.#heldBytes += capacity
+    this.#notePeak()
     const reused = this.#idle.get(capacity)?.pop()
     if (reused !== undefined) {
       this.#idleBytes -= capacity
       return reused
     }
-    if (this.#heldBytes + this.#idleBytes > this.#limitBytes) this.#dropIdle()
+    // What is idle has other sizes than are asked for now.
+    if (this.#heldBytes + this.#idleBytes > this.#peakBytes) this.clear()
     return Buffer.allocUnsafeSlow(capacity)
   }
 
@@ -44,7 +47,7 @@ export class BufferPool {
     const capacity = buffer.length
     this.#heldBytes -= capacity
     assert(this.#heldBytes >= 0, 'a buffer was given back twice')
-    if (this.#heldBytes + this.#idleBytes + capacity > this.#limitBytes) return
+    if (this.#heldBytes + this.#idleBytes + capacity > this.#peakBytes) return
     let stack = this.#idle.get(capacity)
     if (stack === undefined) this.#idle.set(capacity, (stack = []))
     stack.push(buffer)
@@ -64,11 +67,14 @@ export class BufferPool {
 
   /** Lets go of what nobody uses. */
   clear(): void {
-    this.#dropIdle()
-  }
-
-  #dropIdle(): void {
     this.#idle.clear()
     this.#idleBytes = 0
+  }
+
+  #notePeak(): void {
+    if (this.#heldBytes > this.#peakBytes) this.#peakBytes = this.#heldBytes
+    if (++this.#loans < PEAK_LOANS) return
+    this.#loans = 0
+    this.#peakBytes = Math.max(KEPT_BYTES, this.#heldBytes, Math.floor(this.#peakBytes * 0.75))
   }
 }

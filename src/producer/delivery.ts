@@ -174,7 +174,7 @@ export class Delivery {
         topic,
         partition,
         offset: baseOffset < 0 ? -1 : baseOffset + at,
-        timestamp: appendTime < 0 ? run.timestamp : appendTime,
+        timestamp: appendTime < 0 ? run.timestampAt(at - index) : appendTime,
         replayed: false,
         uncertain,
       })

@@ -19,7 +19,7 @@ import { Fifo } from '../util/fifo.ts'
 import type { Accumulator } from './accumulator.ts'
 import type { Batch } from './batch.ts'
 import { type Bounds, CALL_BYTES } from './bounds.ts'
-import { OneCall } from './calls.ts'
+import { SingleRun } from './calls.ts'
 import type { Delivery } from './delivery.ts'
 import type { Generations } from './generations.ts'
 import type { Holdings } from './holdings.ts'
@@ -49,6 +49,9 @@ const MOVES = Number.NEGATIVE_INFINITY
 /** `ready` wants so much room, or an eighth of a small buffer. */
 const READY_BYTES = 64 * 1024
 
+/** Records of a turn that share one look at the clock. */
+const TIME_SHARED_BY = 31
+
 // The executor of every promise of the hot path: one function for all, instead of a closure for each.
 let resolveLatest: (receipt: Receipt) => void
 let rejectLatest: (error: OttlaError) => void
@@ -64,6 +67,9 @@ export class Intake {
   #waitingCount = 0
   #readyWaiters: { readonly resolve: () => void; readonly reject: (error: OttlaError) => void }[] = []
   #isAdmitting = false
+  #now = 0
+  #timeLeft = 0
+  #isTimeShared = false
   /** Why nothing new is accepted. */
   #refusal: OttlaError | undefined
 
@@ -82,12 +88,15 @@ export class Intake {
     const topic = this.#parts.topics.ready(record.topic)
     if (topic === undefined) return undefined
     const headers = headersOf(record, 'record')
-    const timestamp = record.timestamp ?? this.#parts.clock.now()
+    const timestamp = record.timestamp ?? this.#time()
     const partition = this.#choose(topic, record)
     const batch = this.#parts.accumulator.append(partition, record, headers, timestamp, CALL_BYTES)
     if (batch === undefined) return undefined
     const promise = new Promise<Receipt>(capture)
-    batch.runs.push(new OneCall(resolveLatest, rejectLatest, timestamp))
+    const { runs } = batch
+    let run = runs[runs.length - 1]
+    if (!(run instanceof SingleRun)) runs.push((run = new SingleRun()))
+    ;(run as SingleRun).add(resolveLatest, rejectLatest, timestamp)
     this.#parts.bounds.calls++
     this.#parts.holdings.watch()
     return promise
@@ -171,6 +180,29 @@ export class Intake {
       this.#endWaiting(call)
       this.#fail(call, error)
     }
+  }
+
+  /**
+   * The wall clock, looked at once for so many records of a turn: the look costs as much as the encoding. A turn that
+   * is long is looked at again and again, and the next turn begins with a look of its own.
+   */
+  #time(): number {
+    if (this.#timeLeft > 0) {
+      this.#timeLeft--
+      return this.#now
+    }
+    this.#timeLeft = TIME_SHARED_BY
+    this.#now = this.#parts.clock.now()
+    if (!this.#isTimeShared) {
+      this.#isTimeShared = true
+      this.#parts.clock.defer(this.#endTurn)
+    }
+    return this.#now
+  }
+
+  readonly #endTurn = (): void => {
+    this.#isTimeShared = false
+    this.#timeLeft = 0
   }
 
   // ---------------------------------------------------------------------------------------------- admission

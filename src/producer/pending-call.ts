@@ -1,7 +1,7 @@
 /** A call on its way in: which of its records are accepted, and who is told about the others. */
 import type { OttlaError } from '../errors.ts'
 import { CALL_BYTES } from './bounds.ts'
-import { ManyCall, ManyRun, OneCall, QuietRun, type Run } from './calls.ts'
+import { ManyCall, ManyRun, QuietRun, type Run, SingleRun } from './calls.ts'
 import type { Receipt } from './receipts.ts'
 import type { ProducerRecord } from './record.ts'
 
@@ -57,8 +57,10 @@ export class SendCaller implements Caller {
     this.#reject = reject
   }
 
-  runFor(_index: number, timestamp: number): Run {
-    return new OneCall(this.#resolve, this.#reject, timestamp)
+  runFor(_index: number, timestamp: number, last: Run | undefined): Run | undefined {
+    const run = last instanceof SingleRun ? last : new SingleRun()
+    run.add(this.#resolve, this.#reject, timestamp)
+    return run === last ? undefined : run
   }
 
   refuse(_index: number, error: OttlaError): number {
