@@ -22,6 +22,12 @@ const handlers = {
   dropAnswers: async ({ api, times }: { api: string; times: number }) => {
     ;(await starting).faults.on({ api, times }, 'apply-then-drop')
   },
+  moveCoordinator: async ({ group, node }: { group: string; node: number }) =>
+    (await starting).moveCoordinator(group, node),
+  /** The next `times` requests are answered with this error, and nothing is done. */
+  refuse: async ({ api, times, error }: { api: string; times: number; error: string }) => {
+    ;(await starting).faults.on({ api, times }, { error })
+  },
   stop: async () => (await starting).stop(),
   exit: () => process.exit(0),
 }
