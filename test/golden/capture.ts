@@ -60,10 +60,10 @@ const consume = (group: string, ...more: string[]): Step => ({
   args: ['--topic', 'golden', '--group', group, '--from-beginning', '--max-messages', '60', ...more],
 })
 
-const transact = (durationMs: number): Step => ({
+const transact = (records: number, durationMs: number): Step => ({
   tool: 'org.apache.kafka.tools.ProducerPerformance',
   args: [
-    ...['--topic', 'ledger', '--num-records', '40', '--record-size', '40', '--throughput', '5'],
+    ...['--topic', 'ledger', '--num-records', String(records), '--record-size', '40', '--throughput', '5'],
     ...['--transaction-duration-ms', String(durationMs)],
     ...['--producer-props', 'transactional.id=golden', 'bootstrap.servers=PROXY'],
   ],
@@ -154,8 +154,8 @@ const conversations: readonly Conversation[] = [
       'ProducerPerformance dies inside of a transaction, the next one aborts it and commits; both are read',
     steps: [
       topicCommand('--create', '--topic', 'ledger', '--partitions', '1'),
-      { ...transact(60_000), timeoutMs: 12_000, mayFail: true },
-      transact(200),
+      { ...transact(400, 60_000), timeoutMs: 12_000, mayFail: true },
+      transact(20, 800),
       {
         tool: 'org.apache.kafka.tools.TransactionsCommand',
         args: ['describe-producers', '--topic', 'ledger', '--partition', '0'],
