@@ -5,7 +5,7 @@ import { Admin } from '../../src/client/admin.ts'
 import { Cluster } from '../../src/client/cluster.ts'
 import { type ClientOptions, resolveClientOptions } from '../../src/client/options.ts'
 import { Consumer, type ConsumerOptions } from '../../src/consumer/consumer.ts'
-import { fetch, offsetFetch, produce } from '../../src/protocol/messages/index.ts'
+import { offsetFetch, produce } from '../../src/protocol/messages/index.ts'
 import { type EncodeRecordBatchOptions, encodeRecordBatch } from '../../src/protocol/record-batch.ts'
 import { systemClock } from '../../src/util/clock.ts'
 
@@ -158,4 +158,7 @@ export async function until(condition: () => boolean | Promise<boolean>, what: s
 export const turn = (ms = 0): Promise<void> =>
   new Promise((resolve) => void systemClock.setTimeout(resolve, ms))
 
-export { fetch }
+/** The policy that gives up after so many retries. */
+export const thenSkip = (retries: number) =>
+  // biome-ignore lint/suspicious/noThenProperty: the option's name
+  ({ retries, minBackoffMs: 1, maxBackoffMs: 1, then: 'skip' }) as const

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type ConsumerOptions, resolveConsumerOptions } from '../../src/consumer/consumer-options.ts'
+
+const least = { groupId: 'g', topics: ['t'] }
+const resolve = (more: object) => resolveConsumerOptions({ ...least, ...more } as ConsumerOptions)
+
+test('defaults', () => {
+  const { failure, ...options } = resolveConsumerOptions(least)
+  assert.deepEqual(
+    [options.startFrom, options.onOutOfRange, options.isolation, options.order],
+    ['earliest', 'earliest', 'read_committed', 'partition'],
+  )
+  assert.deepEqual(
+    [options.commitIntervalMs, options.drainTimeoutMs, options.prefetchBytes],
+    [1000, 20_000, 33_554_432],
+  )
+  assert.deepEqual(options.assignors, ['cooperative-sticky'])
+  assert.deepEqual([failure.retries, failure.then], [5, 'stop'])
+  assert.ok(Object.isFrozen(options.topics))
+})
+
+test('what is wrong is refused, by its path', () => {
+  const wrong: [object, string][] = [
+    [{ groupId: '' }, 'consumer.groupId'],
+    [{ topics: [] }, 'consumer.topics'],
+    [{ topics: 't' }, 'consumer.topics'],
+    [{ startFrom: 'newest' }, 'consumer.startFrom'],
+    [{ startFrom: { timestamp: 1, offset: 2 } }, 'consumer.startFrom'],
+    [{ startFrom: { offset: -1 } }, 'consumer.startFrom'],
+    [{ order: 'key' }, 'consumer.order'],
+    [{ order: 'none' }, 'consumer.order'],
+    [{ order: 'random' }, 'consumer.order'],
+    [{ concurrency: 0 }, 'consumer.concurrency'],
+    [{ assignors: ['sticky'] }, 'consumer.assignors'],
+    [{ drainTimeoutMs: 60_000 }, 'consumer.drainTimeoutMs'],
+    [{ heartbeatIntervalMs: 45_000 }, 'consumer.heartbeatIntervalMs'],
+    [{ failure: Object.fromEntries([['then', 'ignore']]) }, 'consumer.failure.then'],
+    [{ failure: { retry: 1 } }, 'consumer.failure.retry'],
+    [{ stopOnSignals: ['TERM'] }, 'consumer.stopOnSignals'],
+    [{ onSkip: 'log' }, 'consumer.onSkip'],
+    [{ prefetch: 1 }, 'consumer.prefetch'],
+  ]
+  for (const [more, path] of wrong) assert.throws(() => resolve(more), { code: 'INVALID_OPTION', path }, path)
+  assert.throws(() => resolveConsumerOptions(undefined as unknown as ConsumerOptions), {
+    code: 'INVALID_OPTION',
+  })
+})
+
+test('topics and assignors are kept once each', () => {
+  const { topics, assignors } = resolve({ topics: ['a', 'b', 'a'], assignors: ['range', 'range'] })
+  assert.deepEqual([topics, assignors], [['a', 'b'], ['range']])
+})
