@@ -7,6 +7,7 @@ import type { fetch } from '../protocol/messages/fetch.ts'
 import type { ReceivedRequestOf, SentResponseOf } from '../protocol/schema.ts'
 import type { FetchPlan } from './fetch-plan.ts'
 import type { SessionPartition } from './fetch-sessions.ts'
+import { checkLeaderEpoch } from './find-leader.ts'
 import type { RequestContext } from './handler.ts'
 import type { LeaderHints } from './leader-hints.ts'
 import type { Partition } from './partition.ts'
@@ -90,11 +91,8 @@ function readPartition(one: Asked, budget: Budget, scope: FetchScope): Partition
 
 /** Why this node does not serve a fetch: its role, or the leader epoch that the client knows (KIP-320). */
 function stale(partition: Partition, asked: SessionPartition, { context }: FetchScope): number {
-  const { currentLeaderEpoch } = asked
-  if (currentLeaderEpoch >= 0 && currentLeaderEpoch < partition.leaderEpoch) {
-    return errorCode.FENCED_LEADER_EPOCH
-  }
-  if (currentLeaderEpoch > partition.leaderEpoch) return errorCode.UNKNOWN_LEADER_EPOCH
+  const epochError = checkLeaderEpoch(partition, asked.currentLeaderEpoch)
+  if (epochError !== errorCode.NONE) return epochError
   const isLeader = partition.leaderId === context.node.id && partition.leader !== undefined
   if (isLeader || context.version >= FOLLOWER_FETCH_SINCE) return errorCode.NONE
   return errorCode.NOT_LEADER_OR_FOLLOWER
@@ -131,7 +129,7 @@ function readReplica(one: Asked, budget: Budget, { partition, replica, scope }: 
   }
   // Beyond the high watermark but within the log it is only early: a client may know more than this follower.
   if (asked.fetchOffset < log.start || asked.fetchOffset > log.end) {
-    return failed(one, errorCode.OFFSET_OUT_OF_RANGE, standing)
+    return failed(one, errorCode.OFFSET_OUT_OF_RANGE)
   }
   const preferred = preferredReplica(partition, asked.fetchOffset, {
     context: scope.context,

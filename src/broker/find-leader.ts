@@ -31,7 +31,8 @@ export function findLeader(
   return { partition, leader }
 }
 
+/** Only -1 says nothing of the epoch; anything else is compared. */
 export function checkLeaderEpoch(partition: Partition, known: number): number {
-  if (known < 0 || known === partition.leaderEpoch) return errorCode.NONE
+  if (known === -1 || known === partition.leaderEpoch) return errorCode.NONE
   return known < partition.leaderEpoch ? errorCode.FENCED_LEADER_EPOCH : errorCode.UNKNOWN_LEADER_EPOCH
 }

@@ -6,7 +6,7 @@
  * the header and from the lengths of the records.
  */
 import { OttlaError } from '../errors.ts'
-import { BATCH_OVERHEAD, MAGIC } from '../protocol/batch-layout.ts'
+import { at, BATCH_OVERHEAD, LOG_OVERHEAD, MAGIC } from '../protocol/batch-layout.ts'
 import { BatchView, validateBatch } from '../protocol/batch-view.ts'
 import { errorCode } from '../protocol/error-codes.ts'
 import { RecordCursor } from '../protocol/record-cursor.ts'
@@ -18,6 +18,8 @@ const MAX_DECOMPRESSED_BYTES = 128 << 20
 const MAX_RECORD_ERRORS = 1000
 /** Compressed with zstd (KIP-110). */
 const ZSTD_SINCE = 7
+/** Kafka's: the shortest record of format 0. */
+const LEAST_LENGTH = 14
 const CODEC_MASK = 0x07
 const MAX_CODEC = 4
 const ZSTD = 4
@@ -31,6 +33,8 @@ export interface RecordError {
 export interface Refusal {
   readonly errorCode: number
   readonly errorMessage?: string | undefined
+  /** The request was refused before the partition saw it. */
+  readonly isEarly?: boolean
   /** KIP-467: the records that are to blame; without them the whole batch is. */
   readonly recordErrors?: readonly RecordError[]
 }
@@ -50,6 +54,8 @@ export class RefusedRecords extends Error {
 }
 
 const refuse = (code: number, errorMessage: string) => new RefusedRecords({ errorCode: code, errorMessage })
+const early = (code: number, errorMessage: string) =>
+  new RefusedRecords({ errorCode: code, errorMessage, isEarly: true })
 const invalid = (message: string) => refuse(errorCode.INVALID_RECORD, message)
 const corrupt = (message: string) => refuse(errorCode.CORRUPT_MESSAGE, message)
 
@@ -63,14 +69,18 @@ export function validateRecords(records: Buffer | null, rules: ValidationRules):
   return batch
 }
 
+/** What Kafka asks of the request, before the partition sees it. */
 function onlyBatch(records: Buffer | null): BatchView {
-  if (records === null || records.length === 0) throw invalid('the entry holds no record batch')
-  if (records.length < BATCH_OVERHEAD) throw corrupt(`${records.length} bytes are too few for a record batch`)
-  const magic = records.readInt8(16)
-  if (magic !== MAGIC) throw invalid(`record batches must be of format ${MAGIC}, not ${magic}`)
-  const end = 12 + records.readInt32BE(8)
-  if (end < BATCH_OVERHEAD || end > records.length) throw corrupt(`the batch says a length of ${end} bytes`)
-  if (end < records.length) throw invalid('an entry must hold exactly one record batch')
+  const end = records === null ? 0 : endOfBatch(records, 0)
+  if (records === null || end === 0) throw early(errorCode.INVALID_RECORD, 'the entry holds no record batch')
+  const magic = records.readInt8(at.magic)
+  if (magic !== MAGIC) {
+    throw early(errorCode.INVALID_RECORD, `record batches must be of format ${MAGIC}, not ${magic}`)
+  }
+  if (endOfBatch(records, end) !== 0) {
+    throw early(errorCode.INVALID_RECORD, 'an entry must hold exactly one record batch')
+  }
+  if (end < BATCH_OVERHEAD) throw corrupt(`the batch says a length of ${end} bytes`)
   try {
     return new BatchView(records, 0, end)
   } catch (error) {
@@ -78,10 +88,19 @@ function onlyBatch(records: Buffer | null): BatchView {
   }
 }
 
+/** Where the batch at `start` ends; 0 when it is cut off, which counts as none. */
+function endOfBatch(records: Buffer, start: number): number {
+  if (records.length - start <= at.magic) return 0
+  const length = records.readInt32BE(start + at.batchLength)
+  if (length < LEAST_LENGTH) throw early(errorCode.CORRUPT_MESSAGE, `a batch says a length of ${length}`)
+  const end = start + LOG_OVERHEAD + length
+  return end > records.length ? 0 : end
+}
+
 function checkHeader(batch: BatchView, { settings, apiVersion }: ValidationRules): void {
   const codec = batch.attributes & CODEC_MASK
   if (codec === ZSTD && apiVersion < ZSTD_SINCE) {
-    throw refuse(errorCode.UNSUPPORTED_COMPRESSION_TYPE, `zstd needs Produce ${ZSTD_SINCE} or later`)
+    throw early(errorCode.UNSUPPORTED_COMPRESSION_TYPE, `zstd needs Produce ${ZSTD_SINCE} or later`)
   }
   if (batch.baseOffset !== 0) throw invalid(`the base offset of a new batch is ${batch.baseOffset}, not 0`)
   if (batch.sizeBytes > settings.maxMessageBytes) {
@@ -109,7 +128,7 @@ function checkFields(batch: BatchView): void {
   if ((batch.attributes & CODEC_MASK) > MAX_CODEC)
     throw invalid(`no codec has the number ${batch.attributes & 7}`)
   if (batch.isControl) throw invalid('clients must not write control batches')
-  if (batch.producerId >= 0 && (batch.baseSequence < 0 || batch.producerEpoch < 0)) {
+  if (batch.producerId >= 0 && batch.baseSequence < 0) {
     throw invalid(`producer ${batch.producerId} gives the sequence ${batch.baseSequence}`)
   }
   if (batch.isTransactional) {
@@ -138,22 +157,22 @@ function checkRecords(batch: BatchView, rules: ValidationRules): void {
 /** That the records fill the batch exactly: one varint read for each. */
 function checkLengths(batch: BatchView): void {
   const { buffer, end } = batch
-  let at = batch.start + BATCH_OVERHEAD
+  let position = batch.start + BATCH_OVERHEAD
   for (let left = batch.count; left > 0; left--) {
     let length = 0
     let shift = 0
     let byte = 0x80
     while (byte >= 0x80) {
-      if (at >= end || shift > 28) throw invalid('a record runs past its batch')
-      byte = buffer[at++] as number
+      if (position >= end || shift > 28) throw invalid('a record runs past its batch')
+      byte = buffer[position++] as number
       length |= (byte & 0x7f) << shift
       shift += 7
     }
     length = (length >>> 1) ^ -(length & 1)
-    at += length
-    if (length < 0 || at > end) throw invalid('a record runs past its batch')
+    position += length
+    if (length < 0 || position > end) throw invalid('a record runs past its batch')
   }
-  if (at !== end) throw invalid('the batch holds more bytes than its records')
+  if (position !== end) throw invalid('the batch holds more bytes than its records')
 }
 
 function recordErrors(batch: BatchView, rules: ValidationRules, checksTimes: boolean): Refusal | undefined {

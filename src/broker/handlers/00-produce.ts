@@ -80,6 +80,7 @@ function append(
   if (acks < -1 || acks > 1) return refuse({ errorCode: errorCode.INVALID_REQUIRED_ACKS })
   if (byId && known === undefined) return refuse({ errorCode: errorCode.UNKNOWN_TOPIC_ID })
   if (partition === undefined) return refuse({ errorCode: errorCode.UNKNOWN_TOPIC_OR_PARTITION })
+  if (known?.isInternal) return refuse({ errorCode: errorCode.INVALID_TOPIC_EXCEPTION })
   const { leader } = partition
   if (leader === undefined || partition.leaderId !== node.id) {
     return refuse({ errorCode: errorCode.NOT_LEADER_OR_FOLLOWER })
@@ -104,11 +105,27 @@ function refused({ index, partition }: Addressed, refusal: Refusal, scope: Scope
     index,
     errorCode: refusal.errorCode,
     baseOffset: -1,
+    logStartOffset: tellsLogStart(refusal) ? (partition?.leader?.replica.log.start ?? -1) : -1,
     errorMessage: refusal.errorMessage ?? null,
     recordErrors: refusal.recordErrors ?? [],
     ...(hasHint ? { currentLeader: scope.hints.of(partition) } : {}),
   }
 }
+
+/** Errors after which Kafka does not say where the log starts. */
+const silent: ReadonlySet<number> = new Set([
+  errorCode.CORRUPT_MESSAGE,
+  errorCode.UNKNOWN_TOPIC_OR_PARTITION,
+  errorCode.NOT_LEADER_OR_FOLLOWER,
+  errorCode.MESSAGE_TOO_LARGE,
+  errorCode.INVALID_TOPIC_EXCEPTION,
+  errorCode.RECORD_LIST_TOO_LARGE,
+  errorCode.INVALID_REQUIRED_ACKS,
+  errorCode.KAFKA_STORAGE_ERROR,
+  errorCode.UNKNOWN_TOPIC_ID,
+])
+
+const tellsLogStart = ({ errorCode: code, isEarly }: Refusal) => isEarly !== true && !silent.has(code)
 
 /** Looks whether an entry still has to wait; when not, its answer is what it should be. */
 function settle(entry: Entry, scope: Scope): boolean {

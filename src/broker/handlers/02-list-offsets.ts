@@ -20,21 +20,17 @@ export const listOffsetsHandler: Handler<typeof listOffsets> = {
   },
 }
 
+/** A partition that is named twice is refused, once. */
 function answerTopic({ name, partitions }: TopicRequest, context: RequestContext) {
-  const seen = new Set<number>()
-  const repeated = new Set<number>()
-  for (const { partitionIndex } of partitions) {
-    if (seen.has(partitionIndex)) repeated.add(partitionIndex)
-    seen.add(partitionIndex)
+  const answers = new Map<number, PartitionAnswer>()
+  for (const asked of partitions) {
+    const { partitionIndex } = asked
+    const answer = answers.has(partitionIndex)
+      ? { partitionIndex, errorCode: errorCode.INVALID_REQUEST }
+      : answerPartition(name, asked, context)
+    answers.set(partitionIndex, answer)
   }
-  return {
-    name,
-    partitions: partitions.map((asked) =>
-      repeated.has(asked.partitionIndex)
-        ? { partitionIndex: asked.partitionIndex, errorCode: errorCode.INVALID_REQUEST }
-        : answerPartition(name, asked, context),
-    ),
-  }
+  return { name, partitions: [...answers.values()] }
 }
 
 function answerPartition(

@@ -10,9 +10,6 @@ import { topicConfigs } from '../topic-settings.ts'
 type TopicRequest = ReceivedRequestOf<typeof createTopics>['topics'][number]
 type TopicAnswer = SentResponseOf<typeof createTopics>['topics'][number]
 
-/** From here on partitions and replication factor may be left to the broker (KIP-464). */
-const DEFAULTS_SINCE = 4
-
 export const createTopicsHandler: Handler<typeof createTopics> = {
   api: createTopics,
   versions: [2, 7],
@@ -34,10 +31,10 @@ export const createTopicsHandler: Handler<typeof createTopics> = {
 }
 
 function create(topic: TopicRequest, validateOnly: boolean, context: RequestContext): TopicAnswer {
-  const { cluster, version } = context
+  const { cluster } = context
   const injected = context.injectedError(topic.name, -1)
   if (injected !== 0) return refused(topic.name, { errorCode: injected, message: '' })
-  const spec = specOf(topic, version)
+  const spec = specOf(topic)
   const problem = 'errorCode' in spec ? spec : cluster.checkTopic(spec)
   if (problem !== undefined) return refused(topic.name, problem)
   const valid = spec as TopicSpec
@@ -56,16 +53,8 @@ function create(topic: TopicRequest, validateOnly: boolean, context: RequestCont
   }
 }
 
-function specOf(topic: TopicRequest, version: number): TopicSpec | Problem {
+function specOf(topic: TopicRequest): TopicSpec | Problem {
   const { name, numPartitions, replicationFactor, assignments } = topic
-  if (version < DEFAULTS_SINCE && assignments.length === 0) {
-    if (numPartitions === -1) {
-      return { errorCode: errorCode.INVALID_PARTITIONS, message: 'Number of partitions must be given' }
-    }
-    if (replicationFactor === -1) {
-      return { errorCode: errorCode.INVALID_REPLICATION_FACTOR, message: 'Replication factor must be given' }
-    }
-  }
   const configs: { [name: string]: string } = {}
   for (const { name: key, value } of topic.configs) {
     if (value === null) {

@@ -11,7 +11,9 @@ import type { Handler } from '../handler.ts'
 export const initProducerIdHandler: Handler<typeof initProducerId> = {
   api: initProducerId,
   versions: [0, 5],
-  handle({ transactionalId }, { cluster }) {
+  handle({ transactionalId, producerId: given, producerEpoch }, { cluster }) {
+    // Half of a producer makes no sense.
+    if ((given === -1) !== (producerEpoch === -1)) return refused(errorCode.INVALID_REQUEST)
     if (transactionalId === null) {
       const producerId = cluster.nextProducerId()
       return { throttleTimeMs: 0, errorCode: errorCode.NONE, producerId, producerEpoch: 0 }
