@@ -3,12 +3,15 @@
  * frames, so that no client hides a mistake, and was written against what a real Kafka was seen to answer.
  */
 import { after, before, describe } from 'node:test'
+import { configConformance } from './configs.ts'
 import { everyVersion } from './every-version.ts'
 import { fetchConformance } from './fetch.ts'
 import { groupConformance } from './groups.ts'
 import { logOffsetConformance } from './log-offsets.ts'
+import { metadataConformance } from './metadata.ts'
 import { produceConformance } from './produce.ts'
 import { type Place, Target } from './target.ts'
+import { topicConformance } from './topics.ts'
 
 export function conformance(name: string, makePlace: () => Promise<Place>): void {
   describe(`conformance: ${name}`, () => {
@@ -21,6 +24,9 @@ export function conformance(name: string, makePlace: () => Promise<Place>): void
     })
     const targeted = () => target as Target
     everyVersion(targeted)
+    metadataConformance(targeted)
+    topicConformance(targeted)
+    configConformance(targeted)
     groupConformance(targeted)
     produceConformance(targeted)
     fetchConformance(targeted)
