@@ -15,6 +15,7 @@ import type { Partition, PartitionHost } from './partition.ts'
 import { Topic } from './topic.ts'
 import {
   checkAssignments,
+  checkClusterPartitions,
   checkPartitionCount,
   checkReplicationFactor,
   checkTopicConfigs,
@@ -51,6 +52,7 @@ export class ClusterState implements PartitionHost {
   #configs: Configs
   /** So that replicas of topics spread over the nodes. */
   #placements = 0
+  #partitionCount = 0
   #nextProducerId = 0
   #isStopped = false
 
@@ -185,7 +187,17 @@ export class ClusterState implements PartitionHost {
       const message = `Topic '${spec.name}' already exists.`
       return { errorCode: errorCode.TOPIC_ALREADY_EXISTS, message }
     }
-    return checkTopicName(spec.name) ?? this.#checkLayout(spec) ?? checkTopicConfigs(spec.configs ?? {})
+    return (
+      checkTopicName(spec.name) ??
+      this.#checkLayout(spec) ??
+      this.checkRoom(this.layoutOf(spec).partitions) ??
+      checkTopicConfigs(spec.configs ?? {})
+    )
+  }
+
+  /** Whether so many partitions more may be made. */
+  checkRoom(added: number): Problem | undefined {
+    return checkClusterPartitions(this.#partitionCount + added)
   }
 
   /** Makes a topic that `checkTopic` has passed. */
@@ -196,6 +208,7 @@ export class ClusterState implements PartitionHost {
     const { partitions, replicationFactor } = this.layoutOf(spec)
     const layout = spec.assignments ?? this.#place(partitions, replicationFactor)
     for (const replicas of layout) topic.addPartition(replicas, this)
+    this.#partitionCount += layout.length
     return topic
   }
 
@@ -216,12 +229,14 @@ export class ClusterState implements PartitionHost {
     this.#topics.delete(topic.name)
     this.#topicsById.delete(topic.id)
     for (const partition of topic.partitions) partition.delete()
+    this.#partitionCount -= topic.partitions.length
     this.groups.topicDeleted(topic.name)
   }
 
   /** Adds partitions up to `count`. The caller has checked it. */
   growTopic(topic: Topic, count: number, assignments?: readonly (readonly number[])[]): void {
     const added = count - topic.partitions.length
+    this.#partitionCount += added
     const factor = topic.partitions[0]?.replicas.length ?? 1
     for (const replicas of assignments ?? this.#place(added, factor)) topic.addPartition(replicas, this)
   }
@@ -245,7 +260,8 @@ export class ClusterState implements PartitionHost {
   offsetsTopic(): Topic {
     const known = this.#topics.get(OFFSETS_TOPIC)
     if (known !== undefined) return known
-    const replicationFactor = Math.min(this.config('offsets.topic.replication.factor'), this.nodes().length)
+    const factor = this.config('offsets.topic.replication.factor')
+    const replicationFactor = Math.max(1, Math.min(factor, this.nodes().length))
     const partitions = this.config('offsets.topic.num.partitions')
     const configs = { 'cleanup.policy': 'compact', 'segment.bytes': '104857600' }
     return this.createTopic({ name: OFFSETS_TOPIC, partitions, replicationFactor, configs })
@@ -274,7 +290,9 @@ export class ClusterState implements PartitionHost {
 
   /** Round robin over the living nodes, going on where the last topic ended. */
   #place(partitions: number, factor: number): number[][] {
-    const ids = this.nodes().map((node) => node.id)
+    const alive = this.nodes()
+    // Without a living node only the broker's own topic is made: it waits for its nodes.
+    const ids = (alive.length > 0 ? alive : this.allNodes()).map((node) => node.id)
     return Array.from({ length: partitions }, () => {
       const first = this.#placements++
       return Array.from({ length: factor }, (_, index) => ids[(first + index) % ids.length] as number)

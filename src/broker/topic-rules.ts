@@ -4,6 +4,8 @@ import { type Configs, refusedTopicConfig } from './topic-settings.ts'
 
 /** Partitions of one topic at most: a request for more would exhaust the process. */
 export const MAX_PARTITIONS = 10_000
+/** Of all topics together. */
+const MAX_CLUSTER_PARTITIONS = 50_000
 const MAX_NAME_LENGTH = 249
 
 export interface TopicSpec {
@@ -38,6 +40,13 @@ export function checkPartitionCount(partitions: number): Problem | undefined {
   if (partitions >= 1 && partitions <= MAX_PARTITIONS) return undefined
   const message = `Number of partitions was set to ${partitions}: it must be from 1 to ${MAX_PARTITIONS}`
   return problem(errorCode.INVALID_PARTITIONS, message)
+}
+
+/** Whether the cluster has room for so many partitions in all. */
+export function checkClusterPartitions(partitions: number): Problem | undefined {
+  if (partitions <= MAX_CLUSTER_PARTITIONS) return undefined
+  const message = `a cluster holds at most ${MAX_CLUSTER_PARTITIONS} partitions, and would have ${partitions}`
+  return problem(errorCode.POLICY_VIOLATION, message)
 }
 
 export function checkReplicationFactor(factor: number, nodes: number): Problem | undefined {

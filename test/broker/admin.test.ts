@@ -276,6 +276,23 @@ test('configs are described with where they come from, and take effect when they
   })
 })
 
+test('a cluster holds so many partitions and no more', async () => {
+  await withCluster({ topics: { t: 1 } }, async ({ cluster, to }) => {
+    const node = await to(1)
+    for (let index = 0; index < 4; index++) cluster.createTopic(`large-${index}`, 10_000)
+    assert.equal(
+      byName(await create(node, [spec('more', { numPartitions: 10_000 })])),
+      'more POLICY_VIOLATION',
+    )
+    const topics = [{ name: 't', count: 10_000, assignments: null }]
+    const grown = await node.send(createPartitions, 3, { topics, timeoutMs: 1000, validateOnly: false })
+    assert.equal(byName(grown.results), 't NONE')
+    assert.equal(byName(await create(node, [spec('one')])), 'one POLICY_VIOLATION')
+    cluster.deleteTopic('large-0')
+    assert.equal(byName(await create(node, [spec('one')])), 'one NONE')
+  })
+})
+
 test('a resource that is named twice is refused', async () => {
   await withCluster({ topics: { t: 1 } }, async ({ to }) => {
     const resource = { resourceType: TOPIC, resourceName: 't', configs: [] }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { test } from 'node:test'
+import { advertised } from '../../src/broker/handlers/index.ts'
 import { startCluster } from '../../src/broker/index.ts'
 import { errorName } from '../../src/protocol/error-codes.ts'
 import { encodeRequest } from '../../src/protocol/frame.ts'
@@ -117,6 +118,41 @@ test('mutated requests never bring a node down', async () => {
     }
     const alive = await send(await to(1), 't', batchOf(['a']))
     assert.equal(alive.errorCode, 0, `seed ${seed}`)
+  })
+})
+
+test('every API takes random bodies without an exception', async () => {
+  const seed = Number(process.env['OTTLA_SEED'] ?? 20261121)
+  const random = seededRandom(seed)
+  const errors: unknown[] = []
+  const nothing = () => undefined
+  const logger = {
+    debug: nothing,
+    info: nothing,
+    warn: nothing,
+    error: (fields: object) => errors.push(fields),
+  }
+  await withCluster({ topics: { t: 2 }, logger }, async ({ to }) => {
+    for (const { apiKey, minVersion, maxVersion } of advertised) {
+      for (let version = minVersion; version <= maxVersion; version++) {
+        for (let round = 0; round < 4; round++) {
+          // Small numbers are lengths that fit: they get further into the message than any byte would.
+          const most = round % 2 === 0 ? 4 : 256
+          const body = Buffer.from(Array.from({ length: 60 }, () => random.below(most)))
+          const frame = Buffer.concat([Buffer.alloc(14), body])
+          frame.writeInt32BE(10 + body.length, 0)
+          frame.writeInt16BE(apiKey, 4)
+          frame.writeInt16BE(version, 6)
+          frame.writeInt16BE(-1, 12)
+          const node = await to(1)
+          node.exchange(frame).catch(nothing)
+          for (let turn = 0; turn < 4; turn++) await new Promise<void>((resolve) => setImmediate(resolve))
+          node.close()
+        }
+      }
+    }
+    assert.deepEqual(errors, [], `seed ${seed}`)
+    assert.equal((await send(await to(1), 't', batchOf(['a']))).errorCode, 0)
   })
 })
 

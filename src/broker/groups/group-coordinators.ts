@@ -105,7 +105,7 @@ export class GroupCoordinators {
     return new Promise((resolve) => {
       const ticket = ++this.#lastTicket
       this.#joins.set(ticket, resolve)
-      join(group, { ...request, newMemberId }, ticket, this.#times())
+      join(group, { request: { ...request, newMemberId }, ticket }, this.#times())
       this.#settle(entry)
     })
   }
@@ -116,7 +116,7 @@ export class GroupCoordinators {
     return new Promise((resolve) => {
       const ticket = ++this.#lastTicket
       this.#syncs.set(ticket, resolve)
-      sync(entry.group, request, ticket, this.#times())
+      sync(entry.group, { request, ticket }, this.#times())
       this.#settle(entry)
     })
   }
@@ -276,7 +276,7 @@ export class GroupCoordinators {
     entry.group.kill(errorCode.NOT_COORDINATOR)
     this.#settle(entry)
     if (this.#loadedBy.get(entry.partition) === -1 || entry.record === undefined) return
-    entry.group = GroupState.restore(groupId, this.limits, entry.record, this.#times())
+    entry.group = GroupState.restore(groupId, { limits: this.limits, record: entry.record }, this.#times())
     this.#settle(entry)
   }
 

@@ -59,7 +59,11 @@ export class GroupState {
   }
 
   /** The group as it comes back on another node: the members keep their ids and get a whole session each. */
-  static restore(groupId: string, limits: GroupLimits, record: GroupRecord, times: Times): GroupState {
+  static restore(
+    groupId: string,
+    { limits, record }: { readonly limits: GroupLimits; readonly record: GroupRecord },
+    times: Times,
+  ): GroupState {
     const group = new GroupState(groupId, limits, record.stateSince)
     group.generationId = record.generationId
     group.protocolName = record.protocolName

@@ -28,8 +28,15 @@ export interface JoinRequest {
   readonly newMemberId: string
 }
 
+/** A request with the ticket under which it is answered. */
+export interface AskedJoin {
+  readonly request: JoinRequest
+  readonly ticket: Ticket
+}
+
 /** Takes the request; its answer comes through `takeAnswers` under the ticket, now or after the rebalance. */
-export function join(group: GroupState, request: JoinRequest, ticket: Ticket, times: Times): void {
+export function join(group: GroupState, asked: AskedJoin, times: Times): void {
+  const { request, ticket } = asked
   const { memberId } = request
   const refuse = (error: number, id = memberId) => group.answerJoin(ticket, joinRefused(error, id))
   if (!hasRoomFor(group, memberId)) {
@@ -38,7 +45,7 @@ export function join(group: GroupState, request: JoinRequest, ticket: Ticket, ti
   }
   if (group.phase === 'Dead') return refuse(errorCode.COORDINATOR_NOT_AVAILABLE)
   if (!supports(group, request)) return refuse(errorCode.INCONSISTENT_GROUP_PROTOCOL)
-  if (memberId === '') return joinNew(group, request, ticket, times)
+  if (memberId === '') return joinNew(group, asked, times)
   if (group.membership.pendingJoin.has(memberId)) {
     // An id given to a dynamic member; Kafka takes a static name with it for a bug of the client.
     if (request.groupInstanceId !== null) return refuse(errorCode.UNKNOWN_SERVER_ERROR, '')
@@ -47,7 +54,7 @@ export function join(group: GroupState, request: JoinRequest, ticket: Ticket, ti
   const error = validateMember(group.membership, memberId, request.groupInstanceId)
   const member = group.membership.get(memberId)
   if (error !== errorCode.NONE || member === undefined) return refuse(error)
-  rejoin(group, member, { request, ticket }, times)
+  rejoin(group, { ...asked, member }, times)
 }
 
 /** New members are let in up to `group.max.size`; during a rebalance those who have joined count. */
@@ -63,10 +70,10 @@ function supports({ phase, membership }: GroupState, { protocolType, protocols }
   return membership.offers(protocolType, protocols)
 }
 
-function joinNew(group: GroupState, request: JoinRequest, ticket: Ticket, times: Times): void {
+function joinNew(group: GroupState, { request, ticket }: AskedJoin, times: Times): void {
   const { newMemberId: memberId, groupInstanceId } = request
   const existingId = group.membership.staticMemberId(groupInstanceId)
-  if (existingId !== undefined) return replaceStatic(group, existingId, { request, ticket }, times)
+  if (existingId !== undefined) return replaceStatic(group, { existingId, request, ticket }, times)
   if (groupInstanceId !== null || !request.requiresMemberId) {
     return addMember(group, { request, memberId, ticket }, times)
   }
@@ -77,7 +84,7 @@ function joinNew(group: GroupState, request: JoinRequest, ticket: Ticket, times:
 
 function addMember(
   group: GroupState,
-  { request, memberId, ticket }: { request: JoinRequest; memberId: string; ticket: Ticket },
+  { request, memberId, ticket }: AskedJoin & { readonly memberId: string },
   times: Times,
 ): void {
   const member: Member = {
@@ -103,8 +110,7 @@ function addMember(
 /** A member that is known joins again. */
 function rejoin(
   group: GroupState,
-  member: Member,
-  { request, ticket }: { request: JoinRequest; ticket: Ticket },
+  { member, request, ticket }: AskedJoin & { readonly member: Member },
   times: Times,
 ): void {
   const { memberId } = member
@@ -120,11 +126,11 @@ function rejoin(
   if (group.phase === 'Stable' && isUnchanged && !isLeader) {
     return group.answerJoin(ticket, group.generationAnswer(memberId))
   }
-  update(group, member, request, ticket)
+  update(group, member, { request, ticket })
   group.rebalance(times)
 }
 
-function update(group: GroupState, member: Member, request: JoinRequest, ticket: Ticket): void {
+function update(group: GroupState, member: Member, { request, ticket }: AskedJoin): void {
   member.protocols = request.protocols
   member.rebalanceTimeoutMs = request.rebalanceTimeoutMs
   member.sessionTimeoutMs = request.sessionTimeoutMs
@@ -139,8 +145,7 @@ function update(group: GroupState, member: Member, request: JoinRequest, ticket:
  */
 function replaceStatic(
   group: GroupState,
-  existingId: string,
-  { request, ticket }: { request: JoinRequest; ticket: Ticket },
+  { existingId, request, ticket }: AskedJoin & { readonly existingId: string },
   times: Times,
 ): void {
   const { membership } = group
@@ -153,7 +158,7 @@ function replaceStatic(
   // The session of the old id ends with it.
   group.deadlines.delete({ kind: 'session', memberId: existingId })
   group.restartSession(member, times.now)
-  update(group, member, request, ticket)
+  update(group, member, { request, ticket })
   if (group.phase !== 'Stable') {
     // The leader may already be dividing the partitions among ids of which one is gone.
     if (group.phase === 'CompletingRebalance') return group.prepareRebalance(times)

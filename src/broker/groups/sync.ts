@@ -16,7 +16,11 @@ export interface SyncRequest {
 }
 
 /** Takes the request; followers are answered when the leader's assignments are there. */
-export function sync(group: GroupState, request: SyncRequest, ticket: Ticket, times: Times): void {
+export function sync(
+  group: GroupState,
+  { request, ticket }: { readonly request: SyncRequest; readonly ticket: Ticket },
+  times: Times,
+): void {
   const { membership } = group
   const error = validate(group, request)
   const member = membership.get(request.memberId)

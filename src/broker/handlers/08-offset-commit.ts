@@ -35,7 +35,8 @@ export const offsetCommitHandler: Handler<typeof offsetCommit> = {
           return { partitionIndex, errorCode: errorCode.UNKNOWN_TOPIC_OR_PARTITION }
         }
         refusal ??= refusalOf(request, context)
-        const error = refusal === errorCode.NONE ? commit(request, name, partition, context) : refusal
+        const error =
+          refusal === errorCode.NONE ? commit(request, { topic: name, partition }, context) : refusal
         return { partitionIndex, errorCode: error }
       })
       return byId ? { topicId: topic.topicId, partitions } : { name: topic.name, partitions }
@@ -53,7 +54,11 @@ function refusalOf(request: Request, { version, node, cluster }: RequestContext)
   return isTooNew ? errorCode.ILLEGAL_GENERATION : error
 }
 
-function commit(request: Request, topic: string, partition: Partition, { cluster }: RequestContext): number {
+function commit(
+  request: Request,
+  { topic, partition }: { readonly topic: string; readonly partition: Partition },
+  { cluster }: RequestContext,
+): number {
   const { committedOffset: offset, committedLeaderEpoch: leaderEpoch, partitionIndex } = partition
   const metadata = partition.committedMetadata ?? ''
   if (metadata.length > cluster.groups.limits.offsetMetadataMaxBytes)

@@ -59,7 +59,7 @@ function checkGrowth(topic: Topic, request: TopicRequest, { cluster }: RequestCo
         : `The topic ${topic.name} currently has ${has} partition(s); ${count} would not be an increase.`
     return { errorCode: errorCode.INVALID_PARTITIONS, message }
   }
-  const tooMany = checkPartitionCount(count)
+  const tooMany = checkPartitionCount(count) ?? cluster.checkRoom(count - has)
   if (tooMany !== undefined || assignments === null) return tooMany
   if (assignments.length !== count - has) {
     const message = `${count - has} partitions are added, ${assignments.length} assignments are given`

@@ -11,11 +11,17 @@
 import { errorCode } from '../../protocol/error-codes.ts'
 import type { Clock } from '../../util/clock.ts'
 import type { Exchange } from './exchange.ts'
-import type { SaslServer } from './sasl-server.ts'
 
 const SASL_HANDSHAKE = 17
 const API_VERSIONS = 18
 const SASL_AUTHENTICATE = 36
+
+/** What a session needs of its listener. */
+export interface SaslOffer {
+  readonly mechanisms: readonly string[]
+  /** A run of this mechanism; undefined when it is not offered. */
+  exchange(mechanism: string): Exchange | undefined
+}
 
 export interface Authenticated {
   readonly errorCode: number
@@ -29,7 +35,7 @@ const NO_BYTES = Buffer.alloc(0)
 const OUT_OF_TURN = 'SaslAuthenticate request received after successful authentication'
 
 export class SaslSession {
-  readonly #server: SaslServer
+  readonly #server: SaslOffer
   readonly #clock: Clock
   readonly #maxReauthMs: number
   #exchange: Exchange | undefined
@@ -39,7 +45,7 @@ export class SaslSession {
   #isRaw = false
   #hasFailed = false
 
-  constructor(server: SaslServer, clock: Clock, maxReauthMs: number) {
+  constructor(server: SaslOffer, clock: Clock, maxReauthMs: number) {
     this.#server = server
     this.#clock = clock
     this.#maxReauthMs = maxReauthMs

@@ -43,7 +43,7 @@ class Bench {
       newMemberId: `id-${++this.ids}`,
       ...request,
     }
-    join(this.group, full, ticket, this.times)
+    join(this.group, { request: full, ticket }, this.times)
     this.collect()
     return ticket
   }
@@ -59,7 +59,7 @@ class Bench {
       assignments: [],
       ...request,
     }
-    sync(this.group, full, ticket, this.times)
+    sync(this.group, { request: full, ticket }, this.times)
     this.collect()
     return ticket
   }
@@ -523,7 +523,11 @@ suite('moving', () => {
     const record = bench.group.takeUnsaved()
     assert.ok(record)
     bench.pass(5_000)
-    const moved = GroupState.restore('g', bench.group.limits, record, { now: 5_000, wallNow: 5_000 })
+    const moved = GroupState.restore(
+      'g',
+      { limits: bench.group.limits, record },
+      { now: 5_000, wallNow: 5_000 },
+    )
     const after = new Bench({}, moved)
     after.now = 5_000
     assert.equal(moved.phase, 'Stable')
@@ -543,7 +547,7 @@ suite('moving', () => {
     bench.collect()
     assert.equal(named(bench.joined(waiting).errorCode), 'NOT_COORDINATOR')
     assert.equal(bench.group.takeUnsaved(), undefined)
-    const moved = GroupState.restore('g', bench.group.limits, record, { now: 0, wallNow: 0 })
+    const moved = GroupState.restore('g', { limits: bench.group.limits, record }, { now: 0, wallNow: 0 })
     assert.equal(moved.phase, 'Stable')
     assert.equal(moved.generationId, 1)
   })
@@ -554,7 +558,7 @@ suite('moving', () => {
     const record = bench.group.takeUnsaved()
     assert.ok(record)
     const limits = { ...bench.group.limits, maxSize: 2 }
-    const moved = new Bench({}, GroupState.restore('g', limits, record, { now: 0, wallNow: 0 }))
+    const moved = new Bench({}, GroupState.restore('g', { limits, record }, { now: 0, wallNow: 0 }))
     assert.equal(moved.group.phase, 'PreparingRebalance')
   })
 })
