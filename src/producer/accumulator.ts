@@ -99,6 +99,7 @@ export class Accumulator {
     const batch = partition.open
     if (batch === undefined) return
     partition.open = undefined
+    if (batch.count === 0) return this.#discard(batch)
     partition.expectedBytes = (batch.builder as BatchBuilder).sizeBytes
     batch.due = true
     batch.seal(this.#settings.compression, this.#settings.compressionLevel)
@@ -159,6 +160,12 @@ export class Accumulator {
     this.#lingering.push({ partition, batch })
     this.#schedule()
     return batch
+  }
+
+  /** The record for which it was begun could not be encoded. */
+  #discard(batch: Batch): void {
+    batch.release(true)
+    this.#parts.generations.leave(batch.generation)
   }
 
   #schedule(): void {

@@ -314,8 +314,8 @@ export class SendWindow {
     if (this.#careful) return 1
     if (!this.#idempotent) return this.#maxInFlight
     if (this.#provenAt < wallNow - CAUTIOUS_AGE_MS) return 1
-    const next = this.#flights.find((flight) => flight.state === 'waiting') ?? head
-    return next !== undefined && this.#isCautious(next, wallNow) ? 1 : this.#maxInFlight
+    const isOld = (batch: Batch) => this.#isCautious(batch, wallNow)
+    return (head !== undefined && isOld(head)) || this.#flights.some(isOld) ? 1 : this.#maxInFlight
   }
 
   #isCautious(batch: Batch, wallNow: number): boolean {

@@ -11,12 +11,16 @@ const RUNS = Number(process.env['OTTLA_RUNS'] ?? 40)
 const STEPS = 160
 const seeds = given === undefined ? Array.from({ length: RUNS }, (_, index) => 1 + index) : [Number(given)]
 
-test('accepted means answered once; delivered means in the log once, in order', { timeout: 600_000 }, async () => {
+test('accepted means answered once; delivered means in the log once, in order', {
+  timeout: 600_000,
+}, async () => {
   for (const seed of seeds) {
     try {
       check(await runSchedule(seed, STEPS))
     } catch (cause) {
-      throw new Error(`the schedule of OTTLA_SEED=${seed} broke a promise: ${(cause as Error).message}`, { cause })
+      throw new Error(`the schedule of OTTLA_SEED=${seed} broke a promise: ${(cause as Error).message}`, {
+        cause,
+      })
     }
   }
 })
@@ -35,7 +39,9 @@ function check(run: RunResult): void {
     for (const [index, number] of numbers.entries()) {
       copies.set(number, [...(copies.get(number) ?? []), `${place}@${index}`])
     }
-    const disorder = numbers.findIndex((number, index) => index > 0 && number <= (numbers[index - 1] as number))
+    const disorder = numbers.findIndex(
+      (number, index) => index > 0 && number <= (numbers[index - 1] as number),
+    )
     assert.equal(disorder, -1, `${place} is out of order at ${disorder}: ${numbers}`)
   }
   for (const [number, reports] of run.reports) {
@@ -46,7 +52,8 @@ function check(run: RunResult): void {
     assert.equal(answers.length, 1, `record ${number} was answered ${answers.length} times`)
     const [report] = run.reports.get(number) ?? []
     const [answer] = answers
-    if (report !== undefined) assert.equal(answer, report.status, `record ${number} got two different answers`)
+    if (report !== undefined)
+      assert.equal(answer, report.status, `record ${number} got two different answers`)
     else assert.notEqual(answer, 'delivered', `record ${number} was delivered without a report`)
   }
   for (const number of copies.keys()) {
@@ -60,7 +67,11 @@ function check(run: RunResult): void {
 function checkRecord(number: number, { status, topic, partition, offset }: Outcome, copies: string[]): void {
   const where = copies.join(', ')
   if (status === 'delivered') {
-    assert.equal(copies.length, 1, `record ${number} was delivered and is ${copies.length} times in the log: ${where}`)
+    assert.equal(
+      copies.length,
+      1,
+      `record ${number} was delivered and is ${copies.length} times in the log: ${where}`,
+    )
     const place = `${topic}/${partition}@`
     if (offset >= 0) assert.equal(where, `${place}${offset}`, `record ${number} has another place`)
     else assert.ok(where.startsWith(place), `record ${number} is in another partition`)

@@ -2,11 +2,12 @@
  * A random schedule of sends, faults, stops and aborts against an embedded cluster on the memory transport and a
  * virtual clock. One seed is one run: the trace that comes back is the same each time.
  */
-import { startCluster } from '../../../src/broker/index.ts'
+
 import type { EmbeddedCluster } from '../../../src/broker/embedded-cluster.ts'
 import type { FaultAction } from '../../../src/broker/faults.ts'
-import { Kafka } from '../../../src/kafka.ts'
+import { startCluster } from '../../../src/broker/index.ts'
 import { OttlaError } from '../../../src/errors.ts'
+import { Kafka } from '../../../src/kafka.ts'
 import type { Producer } from '../../../src/producer/producer.ts'
 import type { ProducerOptions } from '../../../src/producer/producer-options.ts'
 import { type DeliveryReport, PartialDeliveryError } from '../../../src/producer/receipts.ts'
@@ -62,7 +63,13 @@ const produceFaults: readonly FaultAction[] = [
   { error: 'UNKNOWN_SERVER_ERROR' },
   { error: 'INVALID_PRODUCER_EPOCH' },
 ]
-const otherApis = ['Metadata', 'InitProducerId', 'DescribeProducers', 'ListOffsets', 'OffsetForLeaderEpoch'] as const
+const otherApis = [
+  'Metadata',
+  'InitProducerId',
+  'DescribeProducers',
+  'ListOffsets',
+  'OffsetForLeaderEpoch',
+] as const
 const otherFaults: readonly FaultAction[] = ['close', 'reset', 'swallow', { delayMs: 25 }]
 
 export async function runSchedule(seed: number, steps: number): Promise<RunResult> {
@@ -80,7 +87,13 @@ export async function runSchedule(seed: number, steps: number): Promise<RunResul
     clock,
     random,
   })
-  const kafka = new Kafka({ clientId: 'property', brokers: cluster.brokers, dial: cluster.dial, clock, random })
+  const kafka = new Kafka({
+    clientId: 'property',
+    brokers: cluster.brokers,
+    dial: cluster.dial,
+    clock,
+    random,
+  })
   const run = new Schedule({ cluster, kafka, clock, random })
   try {
     for (let step = 0; step < steps; step++) await run.step()
@@ -165,7 +178,10 @@ class Schedule {
     for (const [topic, partitions] of Object.entries(TOPICS)) {
       for (let partition = 0; partition < partitions; partition++) {
         const records = cluster.records(topic, partition)
-        logs.set(`${topic}/${partition}`, records.map(({ timestamp }) => timestamp - FIRST_TIMESTAMP))
+        logs.set(
+          `${topic}/${partition}`,
+          records.map(({ timestamp }) => timestamp - FIRST_TIMESTAMP),
+        )
       }
     }
     return {
