@@ -132,7 +132,8 @@ function asOttlaError(error: unknown): OttlaError {
 
 function mayPass<R>(outcome: Outcome<R>, isIdempotent: boolean, attempt: number): boolean {
   if (!('error' in outcome) || !outcome.error.retriable) return false
-  if (outcome.error.code === 'UNKNOWN_TOPIC_OR_PARTITION') return attempt < UNKNOWN_ATTEMPTS
+  // What changes topics is asked of the controller, which knows them all.
+  if (outcome.error.code === 'UNKNOWN_TOPIC_OR_PARTITION') return isIdempotent && attempt < UNKNOWN_ATTEMPTS
   return isIdempotent || !LOST.has(outcome.error.code)
 }
 
