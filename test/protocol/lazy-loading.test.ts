@@ -1,0 +1,46 @@
+/**
+ * Importing the protocol loads no native code and no WebAssembly: a program that never compresses does not pay for
+ * it, and `import 'ottla'` stays quick. Each case runs in a process of its own, with every module request noted.
+ */
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+import { test } from 'node:test'
+
+const source = (name: string) => JSON.stringify(join(import.meta.dirname, '../../src/protocol', name))
+
+/** The packages asked for by this code, which runs as a module. */
+function packagesLoadedBy(code: string): string[] {
+  const program = `
+    import { registerHooks } from 'node:module'
+    const asked = new Set()
+    registerHooks({ resolve(specifier, context, next) {
+      if (specifier.startsWith('@')) asked.add(specifier)
+      return next(specifier, context)
+    } })
+    const batches = await import(${source('record-batch.ts')})
+    await import(${source('frame.ts')})
+    await import(${source('messages/index.ts')})
+    ${code}
+    console.log(JSON.stringify([...asked]))`
+  const done = spawnSync(process.execPath, ['--input-type=module', '--eval', program], { encoding: 'utf8' })
+  assert.equal(done.status, 0, done.stderr)
+  return JSON.parse(done.stdout) as string[]
+}
+
+test('importing the protocol, and small uncompressed batches, load nothing', () => {
+  const code = `for (const batch of batches.readBatches(batches.encodeRecordBatch([{ value: 'v' }]))) batch.count`
+  assert.deepEqual(packagesLoadedBy(code), [])
+})
+
+test('reading lz4 and snappy needs no WebAssembly, writing them does', () => {
+  const loaded = packagesLoadedBy(
+    `batches.encodeRecordBatch([{ value: 'v'.repeat(100) }], { compression: 'lz4' })`,
+  )
+  assert.ok(loaded.includes('@platformatic/wasm-utils'), loaded.join())
+})
+
+test('a large batch asks for the native checksum', () => {
+  const loaded = packagesLoadedBy(`batches.encodeRecordBatch([{ value: 'v'.repeat(1000) }])`)
+  assert.ok(loaded.includes('@node-rs/crc32'), loaded.join())
+})

@@ -1,0 +1,94 @@
+/** The primitive types on the wire, at their edges. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { OttlaError } from '../../src/errors.ts'
+import { encodeRequest } from '../../src/protocol/frame.ts'
+import { produce } from '../../src/protocol/messages/produce.ts'
+import { Reader } from '../../src/protocol/reader.ts'
+import { Writer } from '../../src/protocol/writer.ts'
+
+const hasCode = (code: string) => (error: unknown) => error instanceof OttlaError && error.code === code
+const written = (write: (writer: Writer) => void): Buffer => {
+  const writer = new Writer(4)
+  write(writer)
+  return Buffer.concat(writer.finish())
+}
+const reader = (hex: string) => new Reader(Buffer.from(hex, 'hex'))
+
+test('unsigned varints of up to 32 bits', () => {
+  const cases: [number, string][] = [
+    [0, '00'],
+    [127, '7f'],
+    [128, '8001'],
+    [300, 'ac02'],
+    [2 ** 28 - 1, 'ffffff7f'],
+    [2 ** 28, '8080808001'],
+    [2 ** 32 - 1, 'ffffffff0f'],
+  ]
+  for (const [value, hex] of cases) {
+    assert.equal(written((writer) => writer.varuint(value)).toString('hex'), hex)
+    assert.equal(reader(hex).varuint(), value)
+  }
+  for (const hex of ['ffffffff1f', '808080808001', '80', '']) {
+    assert.throws(() => reader(hex).varuint(), hasCode('MALFORMED_FRAME'), hex)
+  }
+})
+
+test('64-bit numbers are exact to 2^53, and beyond it refused; times saturate', () => {
+  const cases: [number, string][] = [
+    [0, '0000000000000000'],
+    [-1, 'ffffffffffffffff'],
+    [2 ** 32, '0000000100000000'],
+    [-(2 ** 32) - 1, 'fffffffeffffffff'],
+    [2 ** 53 - 1, '001fffffffffffff'],
+    [1 - 2 ** 53, 'ffe0000000000001'],
+  ]
+  for (const [value, hex] of cases) {
+    assert.equal(written((writer) => writer.int64(value)).toString('hex'), hex)
+    assert.equal(reader(hex).int64(), value)
+    assert.equal(reader(hex).timestamp(), value)
+  }
+  for (const hex of ['0020000000000000', 'ffe0000000000000', '7fffffffffffffff', '8000000000000000']) {
+    assert.throws(() => reader(hex).int64(), hasCode('NUMBER_OUT_OF_RANGE'))
+    assert.equal(Math.abs(reader(hex).timestamp()), Number.MAX_SAFE_INTEGER)
+  }
+  for (const value of [2 ** 53, 0.5, Number.NaN]) {
+    assert.throws(() => written((writer) => writer.int64(value)), hasCode('INVALID_ARGUMENT'))
+  }
+})
+
+test('nothing is read past the end that was given, though the buffer goes on', () => {
+  const part = new Reader(Buffer.from('0102030405060708090a', 'hex'), 2, 5)
+  assert.equal(part.remaining, 3)
+  assert.throws(() => part.int32(), hasCode('MALFORMED_FRAME'))
+  assert.equal(part.int16(), 0x0304)
+  assert.throws(() => part.view(2), hasCode('MALFORMED_FRAME'))
+  assert.throws(() => part.view(-1), hasCode('MALFORMED_FRAME'))
+  assert.throws(() => part.count(2), hasCode('MALFORMED_FRAME'))
+  assert.equal(part.int8(), 5)
+})
+
+test('large bytes become a piece of their own, uncopied, and the size in front counts them', () => {
+  const large = Buffer.alloc(10_000, 1)
+  const small = Buffer.alloc(100, 2)
+  const topicData = [{ name: 't', partitionData: [{ index: 0, records: [small, large, small] }] }]
+  const pieces = encodeRequest(
+    produce,
+    { apiVersion: 9, correlationId: 1, clientId: 'c' },
+    { acks: -1, timeoutMs: 1, topicData },
+  )
+  assert.ok(pieces.includes(large))
+  const frame = Buffer.concat(pieces)
+  assert.equal(frame.readInt32BE(0), frame.length - 4)
+})
+
+test('a writer that outgrows its buffer keeps what it wrote', () => {
+  const bytes = written((writer) => {
+    for (let value = 0; value < 500; value++) {
+      writer.int8(value & 0x7f)
+      if (value % 100 === 0) writer.raw(Buffer.alloc(5000, value & 0xff))
+    }
+  })
+  assert.equal(bytes.length, 500 + 5 * 5000)
+  assert.deepEqual([bytes[0], bytes[1], bytes[5001], bytes[5101]], [0, 0, 1, 100])
+})
