@@ -62,8 +62,8 @@ function run(command, args, options = {}) {
   return done.stdout
 }
 
-function step(name, work) {
-  const note = work()
+async function step(name, work) {
+  const note = await work()
   console.log(`ok  ${name}${note ? `: ${note}` : ''}`)
 }
 
@@ -99,26 +99,26 @@ function importTime(node, folder) {
   return `${median.toFixed(1)} ms (target ${importTargetMs})${median > importTargetMs ? ', MISSED' : ''}`
 }
 
-function checkOn(major, folder) {
+async function checkOn(major, folder) {
   const node = ensureNode(major)
   const env = { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH}` }
   const inProject = { cwd: folder, env }
-  step(`Node ${major}: from JavaScript`, () => void run(node, ['javascript.mjs'], inProject))
-  step(`Node ${major}: from TypeScript`, () => void run(node, ['typescript.ts'], inProject))
-  step(`Node ${major}: from CommonJS`, () => void run(node, ['common.cjs'], inProject))
-  step(`Node ${major}: npx ottla --help`, () => {
+  await step(`Node ${major}: from JavaScript`, () => void run(node, ['javascript.mjs'], inProject))
+  await step(`Node ${major}: from TypeScript`, () => void run(node, ['typescript.ts'], inProject))
+  await step(`Node ${major}: from CommonJS`, () => void run(node, ['common.cjs'], inProject))
+  await step(`Node ${major}: npx ottla --help`, () => {
     const help = run('npx', ['--no-install', 'ottla', '--help'], inProject)
     if (!/produce/.test(help)) throw new Error(`the help does not name its commands:\n${help}`)
   })
-  step(`Node ${major}: import time, median of ${importRuns}`, () => importTime(node, folder))
+  await step(`Node ${major}: import time, median of ${importRuns}`, () => importTime(node, folder))
 }
 
-function main() {
+async function main() {
   const folder = mkdtempSync(join(tmpdir(), 'ottla-package-'))
   try {
-    step('build', build)
+    await step('build', build)
     let tarball = ''
-    step('npm pack', () => {
+    await step('npm pack', () => {
       const packed = pack(folder)
       tarball = packed.tarball
       return packed.note
@@ -127,22 +127,22 @@ function main() {
     mkdirSync(user)
     for (const [name, text] of Object.entries(project)) writeFileSync(join(user, name), text)
     npm(['install', '--no-audit', '--no-fund', tarball], user)
-    step('no install scripts', () => withoutInstallScripts(user))
+    await step('no install scripts', () => withoutInstallScripts(user))
     const own = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).devDependencies
     npm(['install', '--no-audit', '--no-fund', '--save-dev', `@types/node@${own['@types/node']}`], user)
     const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
-    step(
+    await step(
       `types with TypeScript ${own.typescript}`,
       () => void run(process.execPath, [tsc, '-p', user], { cwd: user }),
     )
-    for (const major of [22, 24]) checkOn(major, user)
+    for (const major of [22, 24]) await checkOn(major, user)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
 try {
-  main()
+  await main()
 } catch (error) {
   console.error(`ottla: ${error.message}`)
   process.exitCode = 1
