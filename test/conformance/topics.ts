@@ -147,7 +147,7 @@ function deleteCases(check: Case): void {
       }
       const topic = await at.topic()
       assert.deepEqual(
-        await remove(topic),
+        await remove({ name: topic.name, topicId: topic.id }),
         [[topic.name, version >= 6 ? 'INVALID_REQUEST' : 'NONE']],
         'name and id',
       )
