@@ -91,12 +91,13 @@ function withoutInstallScripts(folder) {
   return `${Object.keys(packages).length} packages`
 }
 
+/** The fastest is told as well: on a machine that does other things the median is theirs too. */
 function importTime(node, folder) {
-  const times = Array.from({ length: importRuns }, () =>
-    Number(run(node, ['import-time.mjs'], { cwd: folder })),
-  )
-  const median = times.sort((a, b) => a - b)[importRuns >> 1]
-  return `${median.toFixed(1)} ms (target ${importTargetMs})${median > importTargetMs ? ', MISSED' : ''}`
+  const once = () => Number(run(node, ['import-time.mjs'], { cwd: folder }))
+  const times = Array.from({ length: importRuns }, once).sort((a, b) => a - b)
+  const median = times[importRuns >> 1]
+  const missed = median > importTargetMs ? ', MISSED' : ''
+  return `${median.toFixed(1)} ms, fastest ${times[0].toFixed(1)} (target ${importTargetMs})${missed}`
 }
 
 async function checkOn(major, folder) {
