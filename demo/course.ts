@@ -12,8 +12,9 @@ export interface CoursePlan extends Omit<TroupePlan, 'brokers'> {
 
 type Step = readonly [share: number, act: () => Promise<void>]
 
-/** The stream takes about this long where the machine keeps up: time enough for everything to break and heal. */
-const STREAM_SECONDS = 30
+/** Where the machine keeps up the stream takes half a minute: time enough for everything to break and heal. */
+const RECORDS_PER_SECOND = 10_000
+const MAX_STREAM_SECONDS = 30
 const DRAIN_LIMIT_MS = 60_000
 /** The shortest session that Kafka takes by default, so that the demo does not wait for the dead. */
 const member = { consumer: { sessionTimeoutMs: 6000, heartbeatIntervalMs: 1000, commitIntervalMs: 500 } }
@@ -41,7 +42,7 @@ export class Course {
       for (const name of ['member-1', 'member-2']) troupe.startMember(name, member)
       const producing = troupe.produce({
         ...{ records: this.#records, keys: 1000, valueBytes: 100 },
-        recordsPerSecond: this.#records / STREAM_SECONDS,
+        recordsPerSecond: Math.max(RECORDS_PER_SECOND, this.#records / MAX_STREAM_SECONDS),
         producer: { lingerMs: 5 },
       })
       this.#screen.tell(`a producer and two members, ${count(this.#records)} records`)

@@ -129,7 +129,8 @@ class Reading {
     const alone = {
       groupId: `ottla-cli-${systemRandom.bytes(8).toString('hex')}`,
       // It does not say good-bye, because that would commit: the coordinator forgets it soon.
-      sessionTimeoutMs: 10_000,
+      sessionTimeoutMs: 6000,
+      heartbeatIntervalMs: 2000,
       commitIntervalMs: 0x7fff_ffff,
     }
     return {

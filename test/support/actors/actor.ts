@@ -106,8 +106,11 @@ export class Actor<H extends Handlers, Events extends object = Record<never, nev
 export const actorConfig = <T>(): T => JSON.parse(process.argv[2] ?? '{}') as T
 
 /** Tells the parent something without being asked. */
-export function tell(event: string, data: unknown): void {
-  if (process.connected) process.send?.({ event, data })
+export const tell = (event: string, data: unknown): void => send({ event, data })
+
+/** A parent that is gone hears nothing; then `disconnect` ends this process. */
+function send(message: FromActor): void {
+  if (process.connected) process.send?.(message, undefined, undefined, () => undefined)
 }
 
 /** Answers the parent's calls until it is gone. */
@@ -116,7 +119,7 @@ export function serve(handlers: Handlers): void {
   // An interrupt typed at the terminal reaches the whole process group; the parent decides what it means.
   process.on('SIGINT', () => undefined)
   process.on('message', async ({ id, call, params }: Question) => {
-    let answer: object
+    let answer: FromActor
     try {
       const handler = handlers[call] as ((params: unknown) => unknown) | undefined
       if (handler === undefined) throw new Error(`there is no call ${call}`)
@@ -124,7 +127,7 @@ export function serve(handlers: Handlers): void {
     } catch (error) {
       answer = { id, error: error instanceof Error ? `${error.message}\n${error.stack}` : String(error) }
     }
-    if (process.connected) process.send?.(answer)
+    send(answer)
   })
   tell('ready', null)
 }

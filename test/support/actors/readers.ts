@@ -117,6 +117,10 @@ const kafkajs: LogReader = {
       await done.promise
     } finally {
       await consumer.disconnect()
+      const admin = client.admin()
+      await admin.connect()
+      await admin.deleteGroups([groupId])
+      await admin.disconnect()
     }
   },
 }

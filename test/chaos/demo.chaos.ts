@@ -1,0 +1,82 @@
+/** The demo as a process: its figures, and that nothing of it is left when it is interrupted. */
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const main = fileURLToPath(new URL('../../demo/main.ts', import.meta.url))
+
+/** Its temporary files go to a folder of the test. */
+function startDemo(t: TestContext, args: readonly string[]) {
+  const dir = mkdtempSync(join(tmpdir(), 'ottla-demo-test-'))
+  t.after(() => rmSync(dir, { recursive: true, force: true }))
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, ...args], {
+    env: { ...process.env, TMPDIR: dir },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  t.after(() => child.kill('SIGKILL'))
+  let printed = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    printed += text
+  })
+  return { child, dir, text: () => printed, exited: once(child, 'close') }
+}
+
+/** The processes that this one has started and that still run, and theirs. */
+function childrenOf(pid: number): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    .split(' ')
+    .filter(Boolean)
+    .map(Number)
+  return children.flatMap((child) => [child, ...childrenOf(child)])
+}
+
+const runs = (pid: number) => {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 50))
+}
+
+test('the demo counts what it sent, and nothing is lost', { timeout: 120_000 }, async (t) => {
+  const demo = startDemo(t, ['--records', '60000'])
+  const [code] = await demo.exited
+  assert.equal(code, 0, demo.text())
+  for (const line of [
+    '60,000  sent',
+    '0  lost',
+    '0  duplicated in the log',
+    '0  out of order',
+    '0  not handled',
+  ]) {
+    assert.match(demo.text(), new RegExp(`^ +${line}$`, 'm'))
+  }
+  assert.match(demo.text(), /broker \d is stopped[\s\S]*broker \d is back[\s\S]*leader of partition 1 moved/)
+  assert.match(demo.text(), /member-1 is killed with SIGKILL[\s\S]*member-3 takes its place/)
+  assert.deepEqual(readdirSync(demo.dir), [])
+})
+
+const linux = process.platform === 'linux' ? false : 'the processes are found in /proc'
+
+for (const signal of ['SIGINT', 'SIGKILL'] as const) {
+  test(`nothing runs on when the demo ends by ${signal}`, { skip: linux, timeout: 60_000 }, async (t) => {
+    const demo = startDemo(t, [])
+    await until(() => demo.text().includes('a producer and two members'))
+    const children = childrenOf(demo.child.pid as number)
+    assert.ok(children.length >= 4, `there were only ${children.length} processes`)
+    demo.child.kill(signal)
+    const [code] = await demo.exited
+    assert.equal(code, signal === 'SIGINT' ? 130 : null)
+    await until(() => !children.some(runs))
+    if (signal === 'SIGINT') assert.deepEqual(readdirSync(demo.dir), [])
+  })
+}
