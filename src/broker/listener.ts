@@ -11,8 +11,8 @@ import { connectionRefused, memoryStreams } from './memory-stream.ts'
 import type { RunnerHost } from './request-runner.ts'
 import type { SaslServer } from './sasl/sasl-server.ts'
 
-/** Puts TLS over an accepted stream. */
-export type Secure = (stream: Duplex) => Duplex
+/** Puts TLS over an accepted stream, and hands it on when the handshake is done. */
+export type Secure = (stream: Duplex, onSecured: (secured: Duplex) => void) => void
 
 export interface ListenerOptions {
   readonly sasl: SaslServer | undefined
@@ -81,6 +81,7 @@ export class Listener {
   readonly #transport: Transport
   readonly #options: ListenerOptions
   readonly #connections = new Set<BrokerConnection>()
+  readonly #handshaking = new Set<Duplex>()
   #closeServer: (() => Promise<void>) | undefined
   #lastId = 0
 
@@ -101,6 +102,7 @@ export class Listener {
     const closed = this.#closeServer?.()
     this.#closeServer = undefined
     for (const connection of [...this.#connections]) connection.destroy(how)
+    for (const stream of [...this.#handshaking]) stream.destroy()
     await closed
   }
 
@@ -108,7 +110,17 @@ export class Listener {
     // Until it was secured and read, an error of the stream is nobody's: it must not end the process.
     accepted.on('error', () => undefined)
     if (this.#closeServer === undefined) return void accepted.destroy()
-    const stream = this.#options.secure?.(accepted) ?? accepted
+    const { secure } = this.#options
+    if (secure === undefined) return this.#connect(accepted, reset)
+    this.#handshaking.add(accepted)
+    accepted.once('close', () => this.#handshaking.delete(accepted))
+    secure(accepted, (secured) => {
+      this.#handshaking.delete(accepted)
+      this.#connect(secured, reset)
+    })
+  }
+
+  #connect(stream: Duplex, reset: () => void): void {
     const { clock } = this.#host.cluster
     const maxReauthMs = this.#host.cluster.config('connections.max.reauth.ms')
     const sasl = this.#options.sasl?.open(clock, maxReauthMs)

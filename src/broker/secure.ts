@@ -1,18 +1,64 @@
-/** TLS over an accepted stream, real socket or not. */
-
+/**
+ * TLS over accepted streams, real sockets or not. The handshakes are those of Node's TLS server, which never listens
+ * itself: it refuses clients without a valid certificate where one is asked for, and those that take too long.
+ *
+ * Node does not tell which stream a secured one belongs to, so a server has one handshake at a time; it is used again
+ * afterwards, because making one costs milliseconds.
+ */
 import type { Duplex } from 'node:stream'
-import { createSecureContext, TLSSocket } from 'node:tls'
+import { createServer, type Server, type TLSSocket } from 'node:tls'
+import { OttlaError } from '../errors.ts'
 import type { Secure } from './listener.ts'
 import type { TlsOption } from './options.ts'
 
-/** The certificate is read once; each connection then has its own TLS. */
-export function secureWith(option: TlsOption): Secure {
-  const { key, cert, ca, requestCert = false } = option
-  const secureContext = createSecureContext({
-    key,
-    cert,
-    ...(ca === undefined ? {} : { ca: [ca].flat() as (string | Buffer)[] }),
-  })
-  return (stream: Duplex) =>
-    new TLSSocket(stream, { isServer: true, secureContext, requestCert, rejectUnauthorized: requestCert })
+const HANDSHAKE_TIMEOUT_MS = 30_000
+
+export function secureWith({ key, cert, ca, requestCert = false }: TlsOption): Secure {
+  const make = () =>
+    createServer({
+      key,
+      cert,
+      ...(ca === undefined ? {} : { ca: [ca].flat() as (string | Buffer)[] }),
+      requestCert,
+      rejectUnauthorized: requestCert,
+      allowHalfOpen: true,
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+    })
+  const idle: Server[] = []
+  try {
+    idle.push(make())
+  } catch (cause) {
+    // Told at the start, not at the first connection.
+    const message = 'startCluster: option tls must have a key and a certificate that belong together'
+    throw new OttlaError('INVALID_OPTION', message, { cause, path: 'startCluster.tls' })
+  }
+  return (stream, onSecured) => handshake({ stream, onSecured, server: idle.pop() ?? make(), idle })
+}
+
+interface Handshake {
+  readonly stream: Duplex
+  readonly onSecured: (secured: Duplex) => void
+  readonly server: Server
+  readonly idle: Server[]
+}
+
+function handshake({ stream, onSecured, server, idle }: Handshake): void {
+  const finish = () => {
+    server.off('secureConnection', secured)
+    server.off('tlsClientError', failed)
+    stream.off('close', finish)
+    idle.push(server)
+  }
+  const secured = (socket: TLSSocket) => {
+    finish()
+    onSecured(socket)
+  }
+  const failed = () => {
+    finish()
+    stream.destroy()
+  }
+  server.on('secureConnection', secured)
+  server.on('tlsClientError', failed)
+  stream.on('close', finish)
+  server.emit('connection', stream)
 }
