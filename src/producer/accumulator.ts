@@ -48,6 +48,7 @@ export class Accumulator {
   /** Open batches in the order in which they began, until their linger is over. */
   readonly #lingering = new Fifo<Lingering>()
   #isDeferred = false
+  #hurries = 0
   #timer: Timer | undefined
 
   constructor(parts: AccumulatorParts) {
@@ -108,7 +109,16 @@ export class Accumulator {
     this.#parts.onDue(partition)
   }
 
-  /** Ends every linger: for a flush, a stop, or a caller that waits for room. */
+  /** Until the function that is returned is called, no batch lingers: for a flush and a stop. */
+  hurry(): () => void {
+    this.#hurries++
+    this.closeLingering()
+    return () => {
+      this.#hurries--
+    }
+  }
+
+  /** Ends every linger there is now: for callers that wait for room. */
   closeLingering(): void {
     for (let next = this.#lingering.shift(); next !== undefined; next = this.#lingering.shift()) {
       if (next.partition.open === next.batch) this.#due(next.partition, next.batch)
@@ -170,7 +180,7 @@ export class Accumulator {
 
   #schedule(): void {
     const { clock } = this.#parts
-    if (this.#settings.lingerMs === 0) {
+    if (this.#settings.lingerMs === 0 || this.#hurries > 0) {
       if (this.#isDeferred) return
       this.#isDeferred = true
       clock.defer(this.#endTurn)

@@ -225,11 +225,15 @@ export class Producer {
    */
   async flush(options: FlushOptions = {}): Promise<void> {
     const { timeoutMs, signal } = options
-    this.#accumulator.closeLingering()
-    const flushed = orAborted(this.#generations.flushed(), signal)
-    if (timeoutMs === undefined) return flushed
-    const message = `records were not settled within ${timeoutMs} ms`
-    await this.#within(flushed, timeoutMs, () => new OttlaError('TIMEOUT', message, { retriable: true }))
+    const calmDown = this.#accumulator.hurry()
+    try {
+      const flushed = orAborted(this.#generations.flushed(), signal)
+      if (timeoutMs === undefined) return await flushed
+      const message = `records were not settled within ${timeoutMs} ms`
+      await this.#within(flushed, timeoutMs, () => new OttlaError('TIMEOUT', message, { retriable: true }))
+    } finally {
+      calmDown()
+    }
   }
 
   /** Resolves when there is room for more: with `onFull` `'reject'` what to wait for. @throws PRODUCER_STOPPED */
@@ -344,7 +348,7 @@ export class Producer {
     if (this.#state === 'stopped') return
     this.#state = 'draining'
     this.#intake.close(stopped())
-    this.#accumulator.closeLingering()
+    this.#accumulator.hurry()
     const { promise: gaveUp, resolve } = Promise.withResolvers<void>()
     this.#giveUp = () => resolve()
     const timer = this.#clock.setTimeout(resolve, timeoutMs)

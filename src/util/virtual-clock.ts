@@ -19,12 +19,15 @@ const TURNS = 12
 
 export class VirtualClock implements Clock {
   #now: number
+  readonly #turns: number
   #elapsed = 0
   #order = 0
   #timers = new Set<Pending>()
 
-  constructor(startMs = 1_700_000_000_000) {
+  /** `turns`: how many turns of the loop the program gets before time moves on; see TURNS. */
+  constructor(startMs = 1_700_000_000_000, turns: number = TURNS) {
     this.#now = startMs
+    this.#turns = turns
   }
 
   now(): number {
@@ -116,6 +119,6 @@ export class VirtualClock implements Clock {
   }
 
   async #settle(): Promise<void> {
-    for (let turn = 0; turn < TURNS; turn++) await new Promise<void>((resolve) => setImmediate(resolve))
+    for (let turn = 0; turn < this.#turns; turn++) await new Promise<void>((resolve) => setImmediate(resolve))
   }
 }

@@ -30,7 +30,8 @@ export interface KitOptions {
 }
 
 export async function withProducer(options: KitOptions, run: (kit: Kit) => Promise<void>): Promise<void> {
-  const clock = new VirtualClock()
+  // Enough turns for a whole exchange with a broker: no time passes while one is under way.
+  const clock = new VirtualClock(undefined, 60)
   const random = seededRandom(1)
   const cluster = await startCluster({
     topics: { orders: 1, many: 4 },

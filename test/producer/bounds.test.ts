@@ -1,0 +1,216 @@
+/** What a producer does when it holds as much as it may, and when records become too old. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { alone, codeOf, type Kit, oneByOne, range, withProducer } from './support/kit.ts'
+
+const order = (value: string) => ({ topic: 'orders', value })
+/** Room for five calls: 1,024 bytes of buffer and 512 for the call each. */
+const small = { ...oneByOne, bufferBytes: 5 * 1536 }
+
+/** A producer that knows its topic, at a broker that swallows. */
+async function silent({ cluster, producer, during }: Kit) {
+  await during(producer.send(order('before')))
+  return cluster.faults.on({ api: 'Produce' }, 'swallow')
+}
+
+test('wait: calls wait for room in their order, uncopied, and go on as it comes', async () => {
+  await withProducer({ producer: small }, async (kit) => {
+    const { producer, during, values, clock } = kit
+    const fault = await silent(kit)
+    const wanted = range(20).map((index) => alone(`${index}`))
+    const sent = wanted.map((value) => producer.send(order(value)))
+    assert.equal(producer.stats.waitingCalls, 15)
+    assert.equal(producer.stats.unsettledCalls, 5)
+    assert.ok(producer.stats.heldBytes <= small.bufferBytes)
+    let isReady = false
+    void producer.ready().then(() => {
+      isReady = true
+    })
+    await clock.advance(100)
+    assert.equal(isReady, false)
+    fault.remove()
+    await during(Promise.all(sent))
+    await clock.advance(1)
+    assert.equal(isReady, true)
+    assert.deepEqual(values('orders'), ['before', ...wanted])
+    assert.equal(producer.stats.heldBytes, 0)
+  })
+})
+
+test('wait: a call for several goes on from where it stopped', async () => {
+  await withProducer({ producer: small }, async (kit) => {
+    const { producer, during, values } = kit
+    const fault = await silent(kit)
+    const wanted = range(20).map((index) => alone(`${index}`))
+    const many = producer.send(wanted.map(order))
+    const behind = producer.send(order('behind'))
+    assert.equal(producer.stats.waitingCalls, 2)
+    fault.remove()
+    await during(Promise.all([many, behind]))
+    assert.deepEqual(values('orders'), ['before', ...wanted, 'behind'])
+  })
+})
+
+test('wait: more than maxWaitingCalls is too many', async () => {
+  await withProducer({ producer: { ...small, maxWaitingCalls: 2 } }, async (kit) => {
+    const { producer } = kit
+    await silent(kit)
+    const codes = range(8).map((index) => codeOf(producer.send(order(alone(`${index}`)))))
+    assert.equal(await codes[7], 'QUEUE_FULL')
+    assert.equal(producer.stats.waitingCalls, 2)
+  })
+})
+
+test('wait: a signal ends the waiting, and the record is never sent', async () => {
+  await withProducer({ producer: small }, async (kit) => {
+    const { producer, during, values } = kit
+    const fault = await silent(kit)
+    const sent = range(5).map((index) => producer.send(order(alone(`${index}`))))
+    const controller = new AbortController()
+    const waiting = codeOf(producer.send(order(alone('waiting')), { signal: controller.signal }))
+    const behind = producer.send(order(alone('behind')))
+    controller.abort()
+    assert.equal(await waiting, 'ABORTED')
+    fault.remove()
+    await during(Promise.all([...sent, behind]))
+    assert.equal(values('orders').length, 7)
+    assert.ok(!values('orders').includes(alone('waiting')))
+  })
+})
+
+test('reject: QUEUE_FULL at once, and ready tells when there is room again', async () => {
+  await withProducer({ producer: { ...small, onFull: 'reject' } }, async (kit) => {
+    const { producer, during, values } = kit
+    const fault = await silent(kit)
+    const codes = range(7).map((index) => codeOf(producer.send(order(alone(`${index}`)))))
+    assert.equal(await codes[5], 'QUEUE_FULL')
+    assert.equal(await codes[6], 'QUEUE_FULL')
+    assert.equal(producer.stats.waitingCalls, 0)
+    fault.remove()
+    await during(producer.ready())
+    assert.equal(await during(codeOf(producer.send(order('after')))), 'fulfilled')
+    assert.equal(values('orders').length, 7)
+  })
+})
+
+test('drop-oldest: the oldest that was never on the wire gives way, and is told', async () => {
+  const options = { ...small, bufferBytes: 8 * 1536, onFull: 'drop-oldest' } as const
+  await withProducer({ producer: options }, async (kit) => {
+    const { producer, during, values, clock } = kit
+    const fault = await silent(kit)
+    const first = range(5).map((index) => codeOf(producer.send(order(alone(`wire ${index}`)))))
+    await clock.advance(1)
+    const codes = range(8).map((index) => codeOf(producer.send(order(alone(`${index}`)))))
+    fault.remove()
+    assert.deepEqual(await during(Promise.all(codes)), [
+      ...Array(5).fill('DROPPED'),
+      ...Array(3).fill('fulfilled'),
+    ])
+    await during(Promise.all(first))
+    assert.deepEqual(values('orders'), [
+      'before',
+      ...range(5).map((index) => alone(`wire ${index}`)),
+      ...['5', '6', '7'].map(alone),
+    ])
+  })
+})
+
+test('drop-oldest: when everything is on the wire there is nothing to drop', async () => {
+  await withProducer({ producer: { ...small, onFull: 'drop-oldest' } }, async (kit) => {
+    const { producer, clock } = kit
+    await silent(kit)
+    const codes = range(5).map((index) => codeOf(producer.send(order(alone(`${index}`)))))
+    await clock.advance(1)
+    assert.equal(await codeOf(producer.send(order(alone('more')))), 'QUEUE_FULL')
+    assert.equal(codes.length, 5)
+  })
+})
+
+test('a record larger than the whole buffer goes alone', async () => {
+  await withProducer({ producer: { bufferBytes: 2_000 } }, async ({ producer, during, values }) => {
+    const large = 'x'.repeat(10_000)
+    await during(
+      Promise.all([producer.send(order('a')), producer.send(order(large)), producer.send(order('b'))]),
+    )
+    assert.deepEqual(
+      values('orders').map((value) => value?.length),
+      [1, 10_000, 1],
+    )
+  })
+})
+
+test('a record larger than maxBatchBytes is refused, and only that one', async () => {
+  await withProducer({ producer: oneByOne }, async ({ producer, during, values }) => {
+    await during(producer.send(order('before')))
+    assert.equal(await codeOf(producer.send(order('x'.repeat(300)))), 'RECORD_TOO_LARGE')
+    const error = await during(
+      producer.send([order('a'), order('x'.repeat(300)), order('b')]).catch((one) => one),
+    )
+    assert.deepEqual(
+      error.results.map((result: { status: string }) => result.status),
+      ['delivered', 'failed', 'delivered'],
+    )
+    assert.deepEqual(values('orders'), ['before', 'a', 'b'])
+  })
+})
+
+test('what a spool holds counts too', async () => {
+  const options = { bufferBytes: 3_000, onFull: 'reject', unknownTopicTimeoutMs: 600 } as const
+  const cluster = { autoCreateTopics: false }
+  await withProducer({ cluster, producer: options }, async ({ producer, during, reports }) => {
+    const codes = range(5).map((index) => codeOf(producer.send({ topic: 'nowhere', value: `${index}` })))
+    assert.ok(producer.stats.heldBytes > 2_000)
+    assert.deepEqual(await during(Promise.all(codes)), [
+      ...Array(3).fill('UNKNOWN_TOPIC_OR_PARTITION'),
+      ...Array(2).fill('QUEUE_FULL'),
+    ])
+    assert.equal(producer.stats.heldBytes, 0)
+    assert.equal(reports.length, 3)
+  })
+})
+
+test('at the deadline: unknown on the wire, timed out when never sent, and the partition goes on', async () => {
+  await withProducer({ producer: { ...oneByOne, deliveryTimeoutMs: 400, requestTimeoutMs: 500 } }, async (kit) => {
+    const { producer, during, values, clock } = kit
+    const fault = await silent(kit)
+    const codes = Promise.all(range(8).map((index) => codeOf(producer.send(order(alone(`${index}`))))))
+    const began = clock.monotonic()
+    assert.deepEqual(await during(codes), [
+      ...Array(5).fill('DELIVERY_UNKNOWN'),
+      ...Array(3).fill('DELIVERY_TIMEOUT'),
+    ])
+    assert.ok(clock.monotonic() - began < 900)
+    fault.remove()
+    const after = await during(producer.send(order('after')))
+    assert.equal(after.offset, 1)
+    assert.deepEqual(values('orders'), ['before', 'after'])
+  })
+})
+
+test('at the deadline: a batch whose last answer said that it is not in the log timed out, and is not unknown', async () => {
+  await withProducer({ producer: { deliveryTimeoutMs: 400 } }, async ({ cluster, producer, during }) => {
+    await during(producer.send(order('before')))
+    cluster.faults.on({ api: 'Produce' }, { error: 'NOT_ENOUGH_REPLICAS' })
+    const error = await during(producer.send(order('a')).catch((reason) => reason))
+    assert.equal(error.code, 'DELIVERY_TIMEOUT')
+    assert.equal(error.cause.code, 'NOT_ENOUGH_REPLICAS')
+  })
+})
+
+test('while no broker is there records wait, and tell why they failed', async () => {
+  await withProducer(
+    { producer: { deliveryTimeoutMs: 3_000 } },
+    async ({ cluster, producer, during, values }) => {
+      await during(producer.send(order('before')))
+      await cluster.stopNode(1, { kill: true })
+      const early = producer.send(order('early')).catch((reason) => reason)
+      const error = await during(early)
+      assert.equal(error.code, 'DELIVERY_TIMEOUT')
+      assert.match(error.message, /ECONNREFUSED|CONNECTION|nothing listens|refused|reached/)
+      const waiting = producer.send(order('waiting'))
+      await cluster.startNode(1)
+      await during(waiting)
+      assert.deepEqual(values('orders'), ['before', 'waiting'])
+    },
+  )
+})
