@@ -37,6 +37,7 @@ export interface RequestInfo {
  *   partition, and then only for the partitions that match. Nothing is applied.
  * - `{ delayMs }`: handled that much later; whatever comes behind it on the connection waits.
  * - `{ delayResponseMs }`: handled at once, answered later.
+ * - `{ throttleMs }`: handled; the answer says that the client is throttled for that long (KIP-219).
  * - `swallow`: never handled and never answered; the connection stays open and silent, as with a broker that hangs.
  * - `apply-then-swallow`: handled, never answered.
  * - `close`, `reset`: the connection is closed, or reset, without handling.
@@ -49,6 +50,7 @@ export type FaultAction =
   | { readonly error: number | string }
   | { readonly delayMs: number }
   | { readonly delayResponseMs: number }
+  | { readonly throttleMs: number }
   | { readonly truncateAt: number }
   | { readonly flipByteAt: number }
   | 'swallow'

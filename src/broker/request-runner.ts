@@ -151,8 +151,11 @@ export class RequestRunner {
     }
   }
 
-  #encode({ header, handler }: Incoming, body: Body | undefined): Outcome {
-    if (body === undefined) return 'none'
+  #encode({ header, handler, interception }: Incoming, answer: Body | undefined): Outcome {
+    if (answer === undefined) return 'none'
+    const { action } = interception
+    const isThrottled = typeof action === 'object' && 'throttleMs' in action
+    const body = isThrottled ? { ...answer, throttleTimeMs: action.throttleMs } : answer
     const { apiVersion, correlationId } = header
     try {
       return write(encodeResponse(handler.api, apiVersion, { correlationId, body }))

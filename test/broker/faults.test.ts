@@ -185,6 +185,16 @@ test('a delay holds the request, or only its answer; what is behind it waits', a
   })
 })
 
+test('an answer may say that the client is throttled', async () => {
+  await withCluster({ topics }, async ({ cluster, to }) => {
+    const node = await to(1)
+    cluster.faults.on({ api: 'Produce', times: 1 }, { throttleMs: 250 })
+    const throttled = async () =>
+      (await node.send(produce, 9, produceRequest('t', batchOf(['a'])))).throttleTimeMs
+    assert.deepEqual([await throttled(), await throttled()], [250, 0])
+  })
+})
+
 test('a delayed request is applied although its client is gone', async () => {
   const clock = new VirtualClock()
   await withCluster({ topics, clock }, async ({ cluster, to }) => {

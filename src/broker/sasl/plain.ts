@@ -6,10 +6,11 @@ export function plainExchange(users: ReadonlyMap<string, string>): Exchange {
   return {
     step(token) {
       const parts = token.toString('utf8').split('\0')
-      const [authorization, name, password] = parts
-      if (parts.length !== 3 || authorization === undefined || !name || !password) {
-        return failed('Authentication failed: the token is not of the form of SASL/PLAIN')
-      }
+      const [authorization = '', name = '', password = ''] = parts
+      if (parts.length !== 3)
+        return failed(`Invalid SASL/PLAIN response: expected 3 tokens, got ${parts.length}`)
+      if (name === '') return failed('Authentication failed: username not specified')
+      if (password === '') return failed('Authentication failed: password not specified')
       const expected = users.get(name)
       if (expected === undefined || !isSame(expected, password)) {
         return failed('Authentication failed: Invalid username or password')

@@ -6,7 +6,7 @@
  *                                      └──▶ failed: closed   └── session over: any other request closes
  *
  * Before authentication only ApiVersions, SaslHandshake and, in its turn, SaslAuthenticate are taken; anything
- * else closes the connection without an answer, as in Kafka.
+ * else closes the connection without an answer. After the end of a session only SaslHandshake is.
  */
 import { errorCode } from '../../protocol/error-codes.ts'
 import type { Clock } from '../../util/clock.ts'
@@ -25,7 +25,7 @@ export interface SaslOffer {
 
 export interface Authenticated {
   readonly errorCode: number
-  readonly errorMessage: string | null
+  readonly errorMessage: string
   readonly authBytes: Buffer
   readonly sessionLifetimeMs: number
 }
@@ -39,7 +39,6 @@ export class SaslSession {
   readonly #clock: Clock
   readonly #maxReauthMs: number
   #exchange: Exchange | undefined
-  #mechanism: string | undefined
   #principal: string | undefined
   #endsAt = Number.POSITIVE_INFINITY
   #isRaw = false
@@ -69,26 +68,28 @@ export class SaslSession {
   /** Whether a request may be handled, or the connection is closed without an answer. */
   admit(apiKey: number): 'handle' | 'close' {
     if (this.#hasFailed) return 'close'
-    if (apiKey === SASL_HANDSHAKE || apiKey === API_VERSIONS || apiKey === SASL_AUTHENTICATE) return 'handle'
-    if (this.#principal === undefined || this.#exchange !== undefined) return 'close'
+    if (apiKey === SASL_HANDSHAKE) return 'handle'
+    if (this.#exchange !== undefined) return apiKey === SASL_AUTHENTICATE ? 'handle' : 'close'
+    if (this.#principal === undefined) return apiKey === API_VERSIONS ? 'handle' : 'close'
     return this.#clock.monotonic() < this.#endsAt ? 'handle' : 'close'
   }
 
   handshake(mechanism: string, version: number): { errorCode: number; mechanisms: readonly string[] } {
     const { mechanisms } = this.#server
-    // An exchange under way cannot begin again; a known user may, when sessions have an end.
-    if (this.#exchange !== undefined || (this.#principal !== undefined && this.#maxReauthMs === 0)) {
+    if (this.#exchange !== undefined) {
+      this.#hasFailed = true
+      return { errorCode: errorCode.ILLEGAL_SASL_STATE, mechanisms: [] }
+    }
+    // A user who is known may authenticate again only where sessions have an end.
+    if (this.#principal !== undefined && this.#maxReauthMs === 0) {
       return { errorCode: errorCode.ILLEGAL_SASL_STATE, mechanisms: [] }
     }
     const exchange = this.#server.exchange(mechanism)
-    // Nobody changes the mechanism when authenticating again.
-    const changes = this.#mechanism !== undefined && this.#mechanism !== mechanism
-    if (exchange === undefined || changes) {
+    if (exchange === undefined) {
       this.#hasFailed = true
       return { errorCode: errorCode.UNSUPPORTED_SASL_MECHANISM, mechanisms }
     }
     this.#exchange = exchange
-    this.#mechanism = mechanism
     this.#isRaw = version === 0
     return { errorCode: errorCode.NONE, mechanisms }
   }
@@ -99,10 +100,12 @@ export class SaslSession {
     const step = this.#exchange.step(token)
     if (step.kind === 'failed') return this.#fail(step.message)
     if (step.kind === 'challenge') {
-      return { errorCode: errorCode.NONE, errorMessage: null, authBytes: step.token, sessionLifetimeMs: 0 }
+      return { errorCode: errorCode.NONE, errorMessage: '', authBytes: step.token, sessionLifetimeMs: 0 }
     }
     if (former !== undefined && former !== step.principal) {
-      return this.#fail('Cannot change principals during re-authentication')
+      return this.#fail(
+        `Cannot change principals during re-authentication from User.${former}: User.${step.principal}`,
+      )
     }
     this.#exchange = undefined
     this.#isRaw = false
@@ -110,7 +113,7 @@ export class SaslSession {
     if (this.#maxReauthMs > 0) this.#endsAt = this.#clock.monotonic() + this.#maxReauthMs
     return {
       errorCode: errorCode.NONE,
-      errorMessage: null,
+      errorMessage: '',
       authBytes: step.token,
       sessionLifetimeMs: this.#maxReauthMs,
     }

@@ -16,6 +16,9 @@ const FINAL =
   /^(?<unsigned>c=(?<binding>[A-Za-z0-9+/=]+),r=(?<nonce>[!-+--~]+)(?:,[^p].*)?),p=(?<proof>[A-Za-z0-9+/=]+)$/s
 const REFUSED = 'Authentication failed during authentication due to invalid credentials with SASL mechanism'
 
+const ANOTHER_NAME =
+  'Authentication failed: Client requested an authorization id that is different from username'
+
 interface Started {
   readonly header: string
   readonly bare: string
@@ -40,19 +43,21 @@ export function scramExchange(server: ScramServer): Exchange {
     step(token) {
       const text = token.toString('utf8')
       if (started !== undefined) return finish(server, started, text) ?? refused()
-      started = start(server, text)
-      if (started === undefined) return refused()
-      return { kind: 'challenge', token: Buffer.from(started.serverFirst) }
+      const begun = start(server, text)
+      if (begun === undefined) return refused()
+      if (begun === 'another name') return failed(ANOTHER_NAME)
+      started = begun
+      return { kind: 'challenge', token: Buffer.from(begun.serverFirst) }
     },
   }
 }
 
-function start(server: ScramServer, text: string): Started | undefined {
+function start(server: ScramServer, text: string): Started | 'another name' | undefined {
   const groups = FIRST.exec(text)?.groups
   if (groups === undefined) return undefined
   const { header = '', bare = '', authorization } = groups
   const name = unescapeName(groups['name'] ?? '')
-  if (authorization && unescapeName(authorization) !== name) return undefined
+  if (authorization && unescapeName(authorization) !== name) return 'another name'
   const credential = server.credential(name)
   if (credential === undefined) return undefined
   const nonce = `${groups['nonce']}${server.nonce()}`
