@@ -244,6 +244,13 @@ test('snappy: chunks that cannot be are refused', () => {
   assert.throws(() => decompress('snappy', chunk, MiB), corrupt)
 })
 
+test('snappy: the length in front is not believed where so few bytes cannot hold it', () => {
+  const before = process.memoryUsage().arrayBuffers
+  const claimsHalfGiB = Buffer.from([0x80, 0x80, 0x80, 0x80, 0x02, 0x00, 97])
+  assert.throws(() => decompress('snappy', claimsHalfGiB, 2 ** 31), corrupt)
+  assert.ok(process.memoryUsage().arrayBuffers - before < MiB)
+})
+
 // ------------------------------------------------------------------------------------------------- zstd
 
 test('zstd: a small frame cannot make the decoder hold a large window', () => {

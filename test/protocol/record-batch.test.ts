@@ -343,6 +343,12 @@ test('damage inside of a batch whose crc is right is CORRUPT_BATCH', () => {
   assert.equal(readHex('0c 00 00 00 01 00 00', 1).length, 1, 'the form that these are damaged from')
 })
 
+test('a record never reaches into the batch behind its own', () => {
+  // 9 bytes: a value of 3 and the count of headers would be the zeros with which the next batch begins.
+  const first = withRecords(Buffer.from('120000000106', 'hex'), 1)
+  assert.throws(() => readAll(Buffer.concat([first, sample()])), hasCode('CORRUPT_BATCH'))
+})
+
 test('a batch that says a negative count, or that ends before it begins, is CORRUPT_BATCH', () => {
   const record = Buffer.from('0c000000010000', 'hex')
   assert.throws(() => readAll(withRecords(record, -1, 0)), hasCode('CORRUPT_BATCH'))

@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { OttlaError } from '../../src/errors.ts'
+import { compileDecoder } from '../../src/protocol/codec.ts'
 import { encodeRequest } from '../../src/protocol/frame.ts'
 import { produce } from '../../src/protocol/messages/produce.ts'
 import { Reader } from '../../src/protocol/reader.ts'
+import { int8, string } from '../../src/protocol/schema.ts'
 import { Writer } from '../../src/protocol/writer.ts'
 
 const hasCode = (code: string) => (error: unknown) => error instanceof OttlaError && error.code === code
@@ -66,6 +68,16 @@ test('nothing is read past the end that was given, though the buffer goes on', (
   assert.throws(() => part.view(-1), hasCode('MALFORMED_FRAME'))
   assert.throws(() => part.count(2), hasCode('MALFORMED_FRAME'))
   assert.equal(part.int8(), 5)
+})
+
+test('tagged fields: unknown ones are skipped, a known one must be as long as it says', () => {
+  const decode = compileDecoder({ name: string({ tag: 1, default: 'none' }), count: int8() }, 0, true)
+  assert.deepEqual(decode(reader('0700')), { name: 'none', count: 7 })
+  // Two tags: 0, which nobody knows, of 3 bytes, and 1 of 2 bytes.
+  assert.deepEqual(decode(reader('07020003aabbcc01020261')), { name: 'a', count: 7 })
+  for (const hex of ['07010103026162', '0701010102', '070101010261', '0701010402']) {
+    assert.throws(() => decode(reader(hex)), hasCode('MALFORMED_FRAME'), hex)
+  }
 })
 
 test('large bytes become a piece of their own, uncopied, and the size in front counts them', () => {
