@@ -346,7 +346,10 @@ test('damage inside of a batch whose crc is right is CORRUPT_BATCH', () => {
 test('a record never reaches into the batch behind its own', () => {
   // 9 bytes: a value of 3 and the count of headers would be the zeros with which the next batch begins.
   const first = withRecords(Buffer.from('120000000106', 'hex'), 1)
-  assert.throws(() => readAll(Buffer.concat([first, sample()])), hasCode('CORRUPT_BATCH'))
+  const [view] = [...readBatches(Buffer.concat([first, sample()]))]
+  assert.ok(view)
+  const cursor = new RecordCursor(view, NO_BOUND)
+  assert.throws(() => cursor.next(), hasCode('CORRUPT_BATCH'), 'and not only behind it')
 })
 
 test('a batch that says a negative count, or that ends before it begins, is CORRUPT_BATCH', () => {
