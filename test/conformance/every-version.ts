@@ -10,6 +10,7 @@ import { apis, apiVersions } from '../../src/protocol/messages/index.ts'
 import { Reader } from '../../src/protocol/reader.ts'
 import { caseOn, embeddedCaseOn, type Targeted } from './case.ts'
 import { minimalRequests, type Subject } from './minimal-requests.ts'
+import { saslWithoutSasl } from './sasl.ts'
 import { named, type Target } from './target.ts'
 
 /** What the embedded broker must offer at least, so that the clients of the day work: [lowest, highest] by key. */
@@ -132,6 +133,10 @@ export function everyVersion(target: Targeted): void {
         const request = { clientSoftwareName, clientSoftwareVersion: '1' }
         assert.equal(named((await connection.send(apiVersions, 3, request)).errorCode), 'INVALID_REQUEST')
       }
+    })
+
+    check('SASL on a listener without it is an illegal state', async (at) => {
+      await saslWithoutSasl(await at.connect())
     })
 
     check('an API that nobody knows closes the connection', async (at) => {

@@ -39,6 +39,8 @@ export class SaslSession {
   readonly #clock: Clock
   readonly #maxReauthMs: number
   #exchange: Exchange | undefined
+  /** Of the first authentication that was begun. */
+  #mechanism: string | undefined
   #principal: string | undefined
   #endsAt = Number.POSITIVE_INFINITY
   #isRaw = false
@@ -85,11 +87,14 @@ export class SaslSession {
       return { errorCode: errorCode.ILLEGAL_SASL_STATE, mechanisms: [] }
     }
     const exchange = this.#server.exchange(mechanism)
-    if (exchange === undefined) {
+    // Whoever authenticates again keeps to the mechanism.
+    const isChanged = this.#mechanism !== undefined && this.#mechanism !== mechanism
+    if (exchange === undefined || isChanged) {
       this.#hasFailed = true
       return { errorCode: errorCode.UNSUPPORTED_SASL_MECHANISM, mechanisms }
     }
     this.#exchange = exchange
+    this.#mechanism = mechanism
     this.#isRaw = version === 0
     return { errorCode: errorCode.NONE, mechanisms }
   }
