@@ -15,17 +15,12 @@ export interface SecureTarget {
 }
 
 export interface SecureSettings {
-  readonly users: Readonly<Record<string, string>>
   readonly mechanisms: readonly SaslOptions['mechanism'][]
-  /** Broker config `connections.max.reauth.ms`. */
+  /** The broker's `connections.max.reauth.ms`. */
   readonly sessionMs: number
 }
 
-export const settings: SecureSettings = {
-  users: { ottla: 'secret' },
-  mechanisms: ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512', 'OAUTHBEARER'],
-  sessionMs: 4_000,
-}
+export const users = { ottla: 'secret' }
 
 /** A token as Kafka's unsecured validator takes it (KIP-255). */
 function unsecuredToken(): string {
@@ -41,10 +36,10 @@ const saslOf = (mechanism: SaslOptions['mechanism'], password = 'secret'): SaslO
 
 export function securitySuite(
   name: string,
-  mechanisms: readonly SaslOptions['mechanism'][],
+  { mechanisms, sessionMs }: SecureSettings,
   start: () => Promise<SecureTarget>,
 ): void {
-  describe(`security on ${name}`, () => {
+  describe(`security on ${name}`, { concurrency: true }, () => {
     let target: SecureTarget
     before(async () => {
       target = await start()
@@ -78,7 +73,7 @@ export function securitySuite(
       test(`${mechanism}: sessions are renewed under load, and no request fails`, () =>
         withCluster({ sasl: saslOf(mechanism) }, async (cluster) => {
           const connection = await cluster.anyConnection()
-          const until = performance.now() + settings.sessionMs * 1.6
+          const until = performance.now() + sessionMs * 1.6
           let answered = 0
           while (performance.now() < until) {
             const body = { topics: [] }
