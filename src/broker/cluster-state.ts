@@ -16,6 +16,7 @@ import { Topic } from './topic.ts'
 import {
   checkAssignments,
   checkClusterPartitions,
+  checkCollision,
   checkPartitionCount,
   checkReplicationFactor,
   checkTopicConfigs,
@@ -189,6 +190,7 @@ export class ClusterState implements PartitionHost {
     }
     return (
       checkTopicName(spec.name) ??
+      checkCollision(spec.name, this.#topics.keys()) ??
       this.#checkLayout(spec) ??
       this.checkRoom(this.layoutOf(spec).partitions) ??
       checkTopicConfigs(spec.configs ?? {})

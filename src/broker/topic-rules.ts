@@ -36,6 +36,18 @@ export function checkTopicName(name: string): Problem | undefined {
   return refuse(`'${name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'`)
 }
 
+/** Names that differ only in '.' and '_' would be one name among Kafka's metrics. */
+export function checkCollision(name: string, existing: Iterable<string>): Problem | undefined {
+  if (!/[._]/.test(name)) return undefined
+  const plain = name.replaceAll('.', '_')
+  for (const other of existing) {
+    if (other.replaceAll('.', '_') !== plain) continue
+    const message = `Topic '${name}' collides with existing topic: ${other}`
+    return problem(errorCode.INVALID_TOPIC_EXCEPTION, message)
+  }
+  return undefined
+}
+
 export function checkPartitionCount(partitions: number): Problem | undefined {
   if (partitions >= 1 && partitions <= MAX_PARTITIONS) return undefined
   const message = `Number of partitions was set to ${partitions}: it must be from 1 to ${MAX_PARTITIONS}`

@@ -2,6 +2,7 @@
 import { errorCode } from '../../protocol/error-codes.ts'
 import { metadata } from '../../protocol/messages/metadata.ts'
 import { type ReceivedRequestOf, type SentResponseOf, zeroUuid } from '../../protocol/schema.ts'
+import { ALL_CLUSTER_OPERATIONS, ALL_TOPIC_OPERATIONS } from '../authorized-operations.ts'
 import type { ClusterState } from '../cluster-state.ts'
 import type { Handler, RequestContext } from '../handler.ts'
 import type { Partition } from '../partition.ts'
@@ -14,9 +15,8 @@ type TopicAnswer = NonNullable<SentResponseOf<typeof metadata>['topics']>[number
 const NULL_MEANS_ALL = 1
 /** Creation by asking can be refused; before, it is always meant. */
 const CREATION_IS_ASKED = 4
-/** Everything that a principal may do, without authorization: as Kafka answers without an authorizer. */
-const ALL_TOPIC_OPERATIONS = 0x0df8
-const ALL_CLUSTER_OPERATIONS = 0x1f80
+/** Before, the request has room for ids, and Kafka refuses them. */
+const IDS_SINCE = 12
 
 export const metadataHandler: Handler<typeof metadata> = {
   api: metadata,
@@ -43,22 +43,42 @@ function answerTopics(request: Request, context: RequestContext): TopicAnswer[] 
   if (topics === null || (version < NULL_MEANS_ALL && topics.length === 0)) {
     return [...cluster.topics()].map((topic) => answerTopic(topic, request, context))
   }
+  if (version < IDS_SINCE && topics.some(({ name, topicId }) => name === null || topicId !== zeroUuid)) {
+    const code = errorCode.INVALID_REQUEST
+    return topics.map(({ name }) => ({ errorCode: code, name: name ?? '', partitions: [] }))
+  }
   const mayCreate = version < CREATION_IS_ASKED || request.allowAutoTopicCreation
-  return topics.map(({ name, topicId }) => {
-    if (name === null || (name === '' && topicId !== zeroUuid)) {
-      const topic = cluster.topicById(topicId)
-      if (topic !== undefined) return answerTopic(topic, request, context)
-      return {
-        errorCode: errorCode.UNKNOWN_TOPIC_ID,
-        name: version >= 12 ? null : '',
-        topicId,
-        partitions: [],
-      }
-    }
-    const found = cluster.topicOrCreate(name, mayCreate)
-    if (found instanceof Topic) return answerTopic(found, request, context)
-    return { errorCode: found.errorCode, name, partitions: [] }
-  })
+  const answers = new Map<string, TopicAnswer>()
+  for (const { name, topicId } of topics) {
+    const key = name ?? `/${topicId}`
+    if (answers.has(key)) continue
+    answers.set(key, answerAsked({ name, topicId, mayCreate }, request, context))
+  }
+  return [...answers.values()]
+}
+
+interface Asked {
+  readonly name: string | null
+  readonly topicId: string
+  readonly mayCreate: boolean
+}
+
+function answerAsked(
+  { name, topicId, mayCreate }: Asked,
+  request: Request,
+  context: RequestContext,
+): TopicAnswer {
+  const { cluster } = context
+  const refuse = (code: number): TopicAnswer => ({ errorCode: code, name, topicId, partitions: [] })
+  if (name === null) {
+    const topic = cluster.topicById(topicId)
+    return topic === undefined ? refuse(errorCode.UNKNOWN_TOPIC_ID) : answerTopic(topic, request, context)
+  }
+  // A topic that a fault keeps from being found is not made either.
+  const injected = context.injectedError(name, -1)
+  const topic = cluster.topicOrCreate(name, mayCreate && injected === 0)
+  if (topic instanceof Topic) return answerTopic(topic, request, context)
+  return refuse(injected || topic.errorCode)
 }
 
 function answerTopic(topic: Topic, request: Request, context: RequestContext): TopicAnswer {

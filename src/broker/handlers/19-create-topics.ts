@@ -83,5 +83,5 @@ const refused = (name: string, { errorCode: code, message }: Problem): TopicAnsw
   errorMessage: message,
   numPartitions: -1,
   replicationFactor: -1,
-  configs: null,
+  configs: [],
 })

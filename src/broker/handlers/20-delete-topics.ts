@@ -20,13 +20,32 @@ export const deleteTopicsHandler: Handler<typeof deleteTopics> = {
   handle({ topics, topicNames }, context) {
     const asked: readonly Asked[] =
       context.version >= BY_ID_SINCE ? topics : topicNames.map((name) => ({ name, topicId: zeroUuid }))
-    return { throttleTimeMs: 0, responses: asked.map((one) => remove(one, asked, context)) }
+    return { throttleTimeMs: 0, responses: answerAll(asked, context) }
   },
 }
 
-function remove(asked: Asked, all: readonly Asked[], context: RequestContext): TopicAnswer {
+const keyOf = ({ name, topicId }: Asked) => `${name ?? ''}/${topicId}`
+
+/** A topic that is named twice, by name or by id, is refused, once. */
+function answerAll(asked: readonly Asked[], context: RequestContext): TopicAnswer[] {
   const { cluster } = context
-  const { name, topicId } = asked
+  const named = new Map<string, { readonly one: Asked; count: number }>()
+  for (const one of asked) {
+    const key = one.name ?? cluster.topicById(one.topicId)?.name ?? keyOf(one)
+    const known = named.get(key)
+    if (known === undefined) named.set(key, { one, count: 1 })
+    else known.count++
+  }
+  return Array.from(named.values(), ({ one, count }) => {
+    if (count === 1) return remove(one, context)
+    const { topicId } = one
+    const name = one.name ?? cluster.topicById(topicId)?.name ?? null
+    return { name, topicId, errorCode: errorCode.INVALID_REQUEST, errorMessage: 'Duplicate topic.' }
+  })
+}
+
+function remove({ name, topicId }: Asked, context: RequestContext): TopicAnswer {
+  const { cluster } = context
   const refuse = (code: number, errorMessage: string | null = null): TopicAnswer => ({
     name,
     topicId,
@@ -37,9 +56,6 @@ function remove(asked: Asked, all: readonly Asked[], context: RequestContext): T
   if ((name === null) !== isById) {
     const message = 'Exactly one of the topic name and the topic id must be given.'
     return refuse(errorCode.INVALID_REQUEST, message)
-  }
-  if (all.filter((other) => (isById ? other.topicId === topicId : other.name === name)).length > 1) {
-    return refuse(errorCode.INVALID_REQUEST, 'Duplicate topic.')
   }
   const topic = isById ? cluster.topicById(topicId) : cluster.topic(name as string)
   const injected = context.injectedError(topic?.name ?? name ?? '', -1)

@@ -47,7 +47,7 @@ function describe(asked: Request['resources'][number], request: Request, context
     )
   return {
     errorCode: errorCode.NONE,
-    errorMessage: null,
+    errorMessage: '',
     resourceType,
     resourceName,
     configs: configs.map((config) => tell(config, request, version)),

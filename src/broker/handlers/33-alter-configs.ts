@@ -37,7 +37,7 @@ function replace(asked: Resource, validateOnly: boolean, context: RequestContext
   const configs: { [name: string]: string } = {}
   for (const { name, value } of asked.configs) {
     if (value === null) {
-      return { errorCode: errorCode.INVALID_CONFIG, message: `Null value not supported for : ${name}` }
+      return { errorCode: errorCode.INVALID_REQUEST, message: `Null value not supported for : ${name}` }
     }
     configs[name] = value
   }

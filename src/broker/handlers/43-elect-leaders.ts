@@ -15,9 +15,6 @@ export const electLeadersHandler: Handler<typeof electLeaders> = {
   handle({ electionType, topicPartitions }, context) {
     const { cluster, version } = context
     const type = version >= TYPE_SINCE ? electionType : PREFERRED
-    if (type !== PREFERRED && type !== UNCLEAN) {
-      return { throttleTimeMs: 0, errorCode: errorCode.INVALID_REQUEST, replicaElectionResults: [] }
-    }
     const asked =
       topicPartitions ??
       [...cluster.topics()].map(({ name, partitions }) => ({
@@ -39,8 +36,10 @@ export const electLeadersHandler: Handler<typeof electLeaders> = {
         (one) => topicPartitions !== null || one.errorCode !== errorCode.ELECTION_NOT_NEEDED,
       ),
     }))
+    const isKnown = type === PREFERRED || type === UNCLEAN
     return {
       throttleTimeMs: 0,
+      ...(isKnown ? {} : { errorCode: errorCode.INVALID_REQUEST }),
       replicaElectionResults: needed.filter(({ partitionResult }) => partitionResult.length > 0),
     }
   },
@@ -51,6 +50,7 @@ function elect(
   index: number,
   { type, context }: { readonly type: number; readonly context: RequestContext },
 ): number {
+  if (type !== PREFERRED && type !== UNCLEAN) return errorCode.INVALID_REQUEST
   const injected = context.injectedError(topic, index)
   if (injected !== 0) return injected
   const partition = context.cluster.partition(topic, index)

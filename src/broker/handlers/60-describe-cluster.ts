@@ -2,12 +2,12 @@
 import { errorCode } from '../../protocol/error-codes.ts'
 import { describeCluster } from '../../protocol/messages/describe-cluster.ts'
 import type { SentResponseOf } from '../../protocol/schema.ts'
-import type { Handler, RequestContext } from '../handler.ts'
+import { ALL_CLUSTER_OPERATIONS } from '../authorized-operations.ts'
+import type { Handler } from '../handler.ts'
 
 const BROKERS = 1
 const CONTROLLERS = 2
 const FENCED_SINCE = 2
-const ALL_CLUSTER_OPERATIONS = 0x1f80
 
 export const describeClusterHandler: Handler<typeof describeCluster> = {
   api: describeCluster,
@@ -16,14 +16,10 @@ export const describeClusterHandler: Handler<typeof describeCluster> = {
     if (endpointType === CONTROLLERS) {
       const message =
         'The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER'
-      return refused(errorCode.MISMATCHED_ENDPOINT_TYPE, message, context)
+      return refused(errorCode.MISMATCHED_ENDPOINT_TYPE, message)
     }
     if (endpointType !== BROKERS) {
-      return refused(
-        errorCode.UNSUPPORTED_ENDPOINT_TYPE,
-        `Unsupported endpoint type ${endpointType}`,
-        context,
-      )
+      return refused(errorCode.UNSUPPORTED_ENDPOINT_TYPE, `Unsupported endpoint type ${endpointType}`)
     }
     const { cluster, version } = context
     const nodes = includeFencedBrokers ? cluster.allNodes() : cluster.nodes()
@@ -42,17 +38,13 @@ export const describeClusterHandler: Handler<typeof describeCluster> = {
       ...(includeClusterAuthorizedOperations ? { clusterAuthorizedOperations: ALL_CLUSTER_OPERATIONS } : {}),
     }
   },
-  refuse: (_request, code, context) => refused(code, null, context),
+  refuse: (_request, code) => refused(code, null),
 }
 
-const refused = (
-  code: number,
-  errorMessage: string | null,
-  { cluster }: RequestContext,
-): SentResponseOf<typeof describeCluster> => ({
+const refused = (code: number, errorMessage: string | null): SentResponseOf<typeof describeCluster> => ({
   throttleTimeMs: 0,
   errorCode: code,
   errorMessage,
-  clusterId: cluster.clusterId,
+  clusterId: '',
   brokers: [],
 })

@@ -2,8 +2,10 @@
 import { errorCode } from '../../protocol/error-codes.ts'
 import { describeTopicPartitions } from '../../protocol/messages/describe-topic-partitions.ts'
 import { type ReceivedRequestOf, type SentResponseOf, zeroUuid } from '../../protocol/schema.ts'
+import { ALL_TOPIC_OPERATIONS } from '../authorized-operations.ts'
 import type { Handler, RequestContext } from '../handler.ts'
 import type { Partition } from '../partition.ts'
+import { Topic } from '../topic.ts'
 
 type Request = ReceivedRequestOf<typeof describeTopicPartitions>
 type TopicAnswer = SentResponseOf<typeof describeTopicPartitions>['topics'][number]
@@ -11,7 +13,6 @@ type Cursor = { topicName: string; partitionIndex: number }
 
 /** Kafka's max.request.partition.size.limit. */
 const MOST_PARTITIONS = 2000
-const ALL_TOPIC_OPERATIONS = 0x0df8
 
 export const describeTopicPartitionsHandler: Handler<typeof describeTopicPartitions> = {
   api: describeTopicPartitions,
@@ -46,14 +47,15 @@ function describe(
   { first, limit }: { readonly first: number; readonly limit: number },
   context: RequestContext,
 ): { readonly topic: TopicAnswer; readonly next: Cursor | null } {
-  const { cluster } = context
-  const topic = cluster.topic(name)
-  const code =
-    context.injectedError(name, -1) || (topic === undefined ? errorCode.UNKNOWN_TOPIC_OR_PARTITION : 0)
-  if (topic === undefined || code !== 0) {
-    const answer = { errorCode: code, name, topicId: zeroUuid, isInternal: false, partitions: [] }
-    return { topic: answer, next: null }
-  }
+  const topic = context.cluster.topicOrCreate(name, false)
+  const refuse = (code: number) => ({
+    topic: { errorCode: code, name, topicId: zeroUuid, isInternal: false, partitions: [] },
+    next: null,
+  })
+  if (!(topic instanceof Topic)) return refuse(topic.errorCode)
+  const injected = context.injectedError(name, -1)
+  if (injected !== 0) return refuse(injected)
+  if (first < 0) return refuse(errorCode.INVALID_REQUEST)
   const end = Math.min(topic.partitions.length, first + limit)
   return {
     topic: {
