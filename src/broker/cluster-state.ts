@@ -5,7 +5,7 @@
  * Stale metadata does not arise by itself, as it does in Kafka; a test makes it with a fault on the Metadata API.
  */
 import { errorCode } from '../protocol/error-codes.ts'
-import type { Clock } from '../util/clock.ts'
+import type { Clock, Timer } from '../util/clock.ts'
 import type { Logger } from '../util/logger.ts'
 import type { Random } from '../util/random.ts'
 import type { BrokerNode } from './broker-node.ts'
@@ -55,6 +55,7 @@ export class ClusterState implements PartitionHost {
   #placements = 0
   #partitionCount = 0
   #nextProducerId = 0
+  readonly #sleeping = new Set<Timer>()
   #isStopped = false
 
   constructor(options: ClusterStateOptions) {
@@ -277,9 +278,22 @@ export class ClusterState implements PartitionHost {
     return this.#nextProducerId++
   }
 
+  /** Resolves after the delay; never, when the cluster stops before. */
+  sleep(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.clock.setTimeout(() => {
+        this.#sleeping.delete(timer)
+        resolve()
+      }, delayMs)
+      this.#sleeping.add(timer)
+    })
+  }
+
   /** Ends every role, so that nothing is left waiting. */
   stop(): void {
     this.#isStopped = true
+    for (const timer of this.#sleeping) this.clock.clearTimeout(timer)
+    this.#sleeping.clear()
     for (const partition of this.partitions()) partition.stop()
     this.groups.stop()
   }

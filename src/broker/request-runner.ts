@@ -115,7 +115,7 @@ export class RequestRunner {
   }
 
   #after(delayMs: number): Promise<void> {
-    return new Promise((resolve) => this.#host.cluster.clock.setTimeout(resolve, delayMs))
+    return this.#host.cluster.sleep(delayMs)
   }
 
   #respond(incoming: Incoming): Outcome | Promise<Outcome> {

@@ -10,10 +10,11 @@ import { apiVersions } from '../../src/protocol/messages/api-versions.ts'
 import { fetch } from '../../src/protocol/messages/fetch.ts'
 import { metadata } from '../../src/protocol/messages/metadata.ts'
 import { produce } from '../../src/protocol/messages/produce.ts'
+import { type Clock, systemClock } from '../../src/util/clock.ts'
 import { seededRandom } from '../../src/util/random.ts'
 import { VirtualClock } from '../../src/util/virtual-clock.ts'
 import { parseAddress, RawConnection, readResponse } from '../support/raw-connection.ts'
-import { batchOf, fetchRequest, produceRequest, send, topicsOf, withCluster } from './kit.ts'
+import { batchOf, fetchRequest, produceRequest, read, send, topicsOf, until, withCluster } from './kit.ts'
 
 const versionsFrame = (correlationId: number) =>
   Buffer.concat(encodeRequest(apiVersions, { apiVersion: 0, correlationId, clientId: null }, {}))
@@ -259,4 +260,41 @@ test('one seed gives one run: every answer is the same, byte for byte', async ()
   }
   assert.equal(await run(7), await run(7))
   assert.notEqual(await run(7), await run(8))
+})
+
+test('a cluster that stops leaves no timer and nobody waiting', async () => {
+  const timers = new Set<unknown>()
+  const clock: Clock = {
+    ...systemClock,
+    setTimeout: (callback, delayMs) => {
+      const timer = systemClock.setTimeout(() => {
+        timers.delete(timer)
+        callback()
+      }, delayMs)
+      timers.add(timer)
+      return timer
+    },
+    clearTimeout: (timer) => {
+      timers.delete(timer)
+      systemClock.clearTimeout(timer)
+    },
+  }
+  const answers: Promise<unknown>[] = []
+  const configs = { 'broker.session.timeout.ms': 60_000 }
+  await withCluster(
+    { brokers: 3, topics: { t: 1, u: 1 }, clock, configs },
+    async ({ cluster, toLeader, to }) => {
+      const leader = cluster.leaderOf('t', 0)
+      cluster.holdReplica((leader % 3) + 1, 't', 0)
+      answers.push(send(await toLeader('t'), 't', batchOf(['a']), { timeoutMs: 60_000 }))
+      answers.push(read(await toLeader('t'), 't', 0, { maxWaitMs: 60_000 }))
+      cluster.faults.on({ api: 'ApiVersions' }, { delayMs: 60_000 })
+      answers.push((await to(leader)).send(apiVersions, 0, {}))
+      await cluster.stopNode(((leader + 1) % 3) + 1, { kill: true })
+      await until(() => cluster.replicaOf(leader, 't', 0).logEnd === 1)
+      assert.ok(timers.size >= 5, `${timers.size} timers`)
+    },
+  )
+  await Promise.allSettled(answers)
+  assert.equal(timers.size, 0)
 })
