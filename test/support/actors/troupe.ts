@@ -95,7 +95,10 @@ export class Troupe {
     member.on('progress', ({ finished }) => this.#finished.set(name, finished))
     member.on('failed', (message) => this.#failure.reject(new Error(`${name}: ${message}`)))
     this.#members.push(member)
-    void member.call('start').catch(this.#failure.reject)
+    void member.call('start').catch((error) => {
+      // One that is killed while it starts is as it should be.
+      if (this.#members.includes(member)) this.#failure.reject(error)
+    })
     return member
   }
 
