@@ -68,7 +68,7 @@ export const metadataOf = (
 
 /** Tries until it no longer throws: a change is known to the controller first, and to brokers a little later. */
 export async function eventually<T>(attempt: () => Promise<T>): Promise<T> {
-  const deadline = performance.now() + 10_000
+  const deadline = performance.now() + 45_000
   for (;;) {
     try {
       return await attempt()
