@@ -13,7 +13,7 @@ import { ClusterState } from './cluster-state.ts'
 import { type Fault, type FaultAction, type FaultMatch, Faults } from './faults.ts'
 import { FetchSessions } from './fetch-sessions.ts'
 import { GroupCoordinators } from './groups/group-coordinators.ts'
-import { advertised, handlers } from './handlers/index.ts'
+import { type ApiTable, apiTable } from './handlers/index.ts'
 import { Listener, MemoryNetwork, type Transport, tcpTransport } from './listener.ts'
 import { type LoggedRecord, type ReplicaReport, recordsOf, reportOf } from './log-report.ts'
 import { Maintenance } from './maintenance.ts'
@@ -42,12 +42,14 @@ export class EmbeddedCluster {
   readonly #running = new Map<number, Running>()
   readonly #network: MemoryNetwork
   readonly #maintenance: Maintenance
+  readonly #apis: ApiTable
   #isStopped = false
 
   /** @internal Use `startCluster`. */
   constructor(options: ResolvedStartOptions) {
     const { clock, random, logger, logBytes, kafkaVersion } = options
     this.#options = options
+    this.#apis = apiTable(options.maxVersions)
     const configs = clusterConfigs(options)
     const state = new ClusterState({ clock, random, logger, configs, logBytes, kafkaVersion })
     this.#state = state
@@ -245,7 +247,7 @@ export class EmbeddedCluster {
       { host: advertisedHost, port },
       { rack: racks?.[id - 1] ?? null, fetchSessions: this.#newSessions() },
     )
-    const connectionHost = { node, cluster: this.#state, faults: this.#faults, handlers, advertised }
+    const connectionHost = { node, cluster: this.#state, faults: this.#faults, ...this.#apis }
     const channel: Transport = isMemory ? this.#network : tcpTransport
     const listener = new Listener(connectionHost, channel, {
       sasl: sasl === undefined ? undefined : new SaslServer({ ...sasl, random }),

@@ -54,6 +54,11 @@ export interface StartClusterOptions {
   readonly clock?: Clock
   readonly random?: Random
   readonly logger?: Logger
+  /**
+   * The highest versions that are offered, by Kafka's names of the APIs, as an older broker would; null leaves an API
+   * out: `{ Produce: 9, DescribeProducers: null }`. Default: all there are.
+   */
+  readonly maxVersions?: Readonly<Record<string, number | null>>
   /** Whose rules count where versions of Kafka differ. Default `4.1`. */
   readonly kafkaVersion?: string
 }
@@ -97,6 +102,7 @@ const optionTable = {
   clock: required(is.object<Clock>(), systemClock),
   random: required(is.object<Random>(), systemRandom),
   logger: required(is.object<Logger>(), silentLogger),
+  maxVersions: required(is.object<Readonly<Record<string, number | null>>>(), {}),
   kafkaVersion: required(
     ((value, fail) =>
       /^\d+\.\d+/.test(String(value)) ? String(value) : fail('a version such as 4.1')) as Check<string>,

@@ -66,6 +66,7 @@ export class RequestRunner {
       if (header.apiKey === API_VERSIONS && header.apiVersion > handler.versions[1]) {
         return this.#refuseVersion(handler, header)
       }
+      if (header.apiVersion > handler.versions[1]) return 'close'
       const request = decodeRequest(handler.api, header.apiVersion, reader) as Body
       const interception = this.#intercept(header, handler, request)
       return this.#dispatch({ header, handler, request, interception })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { test } from 'node:test'
-import { advertised } from '../../src/broker/handlers/index.ts'
+import { apiTable } from '../../src/broker/handlers/index.ts'
 import { startCluster } from '../../src/broker/index.ts'
 import { errorName } from '../../src/protocol/error-codes.ts'
 import { encodeRequest } from '../../src/protocol/frame.ts'
@@ -134,7 +134,7 @@ test('every API takes random bodies without an exception', async () => {
     error: (fields: object) => errors.push(fields),
   }
   await withCluster({ topics: { t: 2 }, logger }, async ({ to }) => {
-    for (const { apiKey, minVersion, maxVersion } of advertised) {
+    for (const { apiKey, minVersion, maxVersion } of apiTable().advertised) {
       for (let version = minVersion; version <= maxVersion; version++) {
         for (let round = 0; round < 4; round++) {
           // Small numbers are lengths that fit: they get further into the message than any byte would.
@@ -297,4 +297,18 @@ test('a cluster that stops leaves no timer and nobody waiting', async () => {
   )
   await Promise.allSettled(answers)
   assert.equal(timers.size, 0)
+})
+
+test('an older broker is played by capping versions and leaving APIs out', async () => {
+  const maxVersions = { Produce: 8, Fetch: 11, DescribeProducers: null }
+  await withCluster({ topics: { t: 1 }, maxVersions }, async ({ to }) => {
+    const node = await to(1)
+    const { apiKeys } = await node.send(apiVersions, 0, {})
+    const highest = new Map(apiKeys.map(({ apiKey, maxVersion }) => [apiKey, maxVersion]))
+    assert.deepEqual([highest.get(0), highest.get(1), highest.get(61)], [8, 11, undefined])
+    assert.equal((await send(node, 't', batchOf(['a']), { version: 8 })).errorCode, 0)
+    await assert.rejects(send(node, 't', batchOf(['a']), { version: 9 }), /closed/)
+  })
+  await assert.rejects(startCluster({ maxVersions: { Nothing: 1 } }), { code: 'INVALID_OPTION' })
+  await assert.rejects(startCluster({ maxVersions: { Fetch: 3 } }), { code: 'INVALID_OPTION' })
 })

@@ -1,4 +1,5 @@
 /** Every API that the broker answers, in the order of their keys. What is not here is not advertised. */
+import { OttlaError } from '../../errors.ts'
 import { type AdvertisedApi, type Handler, handler } from '../handler.ts'
 import { produceHandler } from './00-produce.ts'
 import { fetchHandler } from './01-fetch.ts'
@@ -70,10 +71,41 @@ const all: readonly Handler[] = [
   handler(describeTopicPartitionsHandler),
 ]
 
-export const handlers: ReadonlyMap<number, Handler> = new Map(all.map((one) => [one.api.key, one]))
+/** The APIs of one broker. */
+export interface ApiTable {
+  readonly handlers: ReadonlyMap<number, Handler>
+  readonly advertised: readonly AdvertisedApi[]
+}
 
-export const advertised: readonly AdvertisedApi[] = all.map(({ api, versions }) => ({
-  apiKey: api.key,
-  minVersion: versions[0],
-  maxVersion: versions[1],
-}))
+/** All APIs; `maxVersions` caps some of them, by Kafka's names, and null leaves one out. INVALID_OPTION. */
+export function apiTable(maxVersions: Readonly<Record<string, number | null>> = {}): ApiTable {
+  for (const [name, cap] of Object.entries(maxVersions)) checkCap(name, cap)
+  const kept = all
+    .filter(({ api }) => maxVersions[api.name] !== null)
+    .map((one) => ({ ...one, versions: capped(one, maxVersions[one.api.name] ?? one.versions[1]) }))
+  return {
+    handlers: new Map(kept.map((one) => [one.api.key, one])),
+    advertised: kept.map(({ api, versions }) => ({
+      apiKey: api.key,
+      minVersion: versions[0],
+      maxVersion: versions[1],
+    })),
+  }
+}
+
+const capped = ({ versions }: Handler, cap: number): readonly [number, number] => [
+  versions[0],
+  Math.min(versions[1], cap),
+]
+
+function checkCap(name: string, cap: number | null): void {
+  const known = all.find(({ api }) => api.name === name)
+  const refuse = (why: string) => {
+    throw new OttlaError('INVALID_OPTION', `startCluster: option maxVersions: ${why}`, {
+      path: `startCluster.maxVersions.${name}`,
+    })
+  }
+  if (known === undefined) return refuse(`no API is called ${name}`)
+  if (cap === null || (Number.isInteger(cap) && cap >= known.versions[0])) return
+  refuse(`${name} has no version ${cap}`)
+}
