@@ -10,6 +10,7 @@ import { Batch } from './batch.ts'
 import type { BufferPool } from './buffer-pool.ts'
 import { cutRuns, type Run } from './calls.ts'
 
+const BASE_OFFSET_BYTES = 8
 /** A batch is the producer's own, so only the format's limit bounds what it unpacks to. */
 const MAX_BYTES = 0x3fff_ffff
 
@@ -17,6 +18,8 @@ const MAX_BYTES = 0x3fff_ffff
 export function halvesOf(batch: Batch, pool: BufferPool, compression: Compression): [Batch, Batch] {
   const firstCount = batch.count >>> 1
   const [firstBytes, restBytes] = splitBatch(batch.bytes, firstCount, compression)
+  // Each is a new batch of its own: its offsets begin at 0, whatever the whole would have counted.
+  restBytes.fill(0, 0, BASE_OFFSET_BYTES)
   const [firstRuns, restRuns] = cutRuns(batch.runs, firstCount)
   const first = new Batch(batch, pool, batch)
   const rest = new Batch(batch, pool, batch)

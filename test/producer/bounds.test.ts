@@ -170,21 +170,24 @@ test('what a spool holds counts too', async () => {
 })
 
 test('at the deadline: unknown on the wire, timed out when never sent, and the partition goes on', async () => {
-  await withProducer({ producer: { ...oneByOne, deliveryTimeoutMs: 400, requestTimeoutMs: 500 } }, async (kit) => {
-    const { producer, during, values, clock } = kit
-    const fault = await silent(kit)
-    const codes = Promise.all(range(8).map((index) => codeOf(producer.send(order(alone(`${index}`))))))
-    const began = clock.monotonic()
-    assert.deepEqual(await during(codes), [
-      ...Array(5).fill('DELIVERY_UNKNOWN'),
-      ...Array(3).fill('DELIVERY_TIMEOUT'),
-    ])
-    assert.ok(clock.monotonic() - began < 900)
-    fault.remove()
-    const after = await during(producer.send(order('after')))
-    assert.equal(after.offset, 1)
-    assert.deepEqual(values('orders'), ['before', 'after'])
-  })
+  await withProducer(
+    { producer: { ...oneByOne, deliveryTimeoutMs: 400, requestTimeoutMs: 500 } },
+    async (kit) => {
+      const { producer, during, values, clock } = kit
+      const fault = await silent(kit)
+      const codes = Promise.all(range(8).map((index) => codeOf(producer.send(order(alone(`${index}`))))))
+      const began = clock.monotonic()
+      assert.deepEqual(await during(codes), [
+        ...Array(5).fill('DELIVERY_UNKNOWN'),
+        ...Array(3).fill('DELIVERY_TIMEOUT'),
+      ])
+      assert.ok(clock.monotonic() - began < 900)
+      fault.remove()
+      const after = await during(producer.send(order('after')))
+      assert.equal(after.offset, 1)
+      assert.deepEqual(values('orders'), ['before', 'after'])
+    },
+  )
 })
 
 test('at the deadline: a batch whose last answer said that it is not in the log timed out, and is not unknown', async () => {

@@ -16,6 +16,8 @@ export interface Kit {
   readonly producer: Producer
   readonly reports: DeliveryReport[]
   readonly logged: string[]
+  /** While set, requests arrive and what the broker answers gets lost. */
+  loseAnswers(lost: boolean): void
   /** Another producer of the same client. */
   producerWith(options: ProducerOptions): Producer
   /** Lets time pass until the promise settles. */
@@ -45,10 +47,17 @@ export async function withProducer(options: KitOptions, run: (kit: Kit) => Promi
     logged.push(`${message} ${JSON.stringify(fields)}`)
   }
   const logger = { debug: () => undefined, info: log, warn: log, error: log }
+  let isDeaf = false
+  const dial = async (...where: Parameters<typeof cluster.dial>) => {
+    const stream = await cluster.dial(...where)
+    const push = stream.push.bind(stream)
+    stream.push = (chunk: unknown) => (isDeaf && chunk !== null) || push(chunk)
+    return stream
+  }
   const kafka = new Kafka({
     clientId: 'test',
     brokers: cluster.brokers,
-    dial: cluster.dial,
+    dial,
     clock,
     random,
     logger,
@@ -68,6 +77,9 @@ export async function withProducer(options: KitOptions, run: (kit: Kit) => Promi
       producer,
       reports,
       logged,
+      loseAnswers: (lost) => {
+        isDeaf = lost
+      },
       producerWith: (more) => kafka.producer({ ...quick, ...more }),
       during: (promise, limitMs) => clock.during(promise, limitMs),
       values: (topic, partition = 0) =>
