@@ -8,13 +8,16 @@ import { OttlaError } from '../errors.ts'
 import type { Random } from '../util/random.ts'
 import { Connection } from './connection.ts'
 import type { ConnectionPool } from './connection-pool.ts'
-import { formatAddress } from './dial.ts'
+import { type Address, formatAddress, sameAddress } from './dial.ts'
 import type { Broker } from './metadata-cache.ts'
 import type { ClusterOptions } from './options.ts'
 import { race } from './race.ts'
 
 /** A broker that has not answered for so long is given up for another one, though it may still come. */
 const STAGGER_MS = 500
+/** A broker that has not answered a question for so long: another one is asked beside it. */
+const SILENCE_MS = 1_000
+const NONE: ReadonlySet<Connection> = new Set()
 
 export interface BootstrapPorts {
   readonly options: ClusterOptions
@@ -33,20 +36,49 @@ export class Bootstrap {
     this.#ports = ports
   }
 
-  /** A connection that is open already. */
-  openConnection(): Connection | undefined {
-    const seed = this.#seed?.isOpen ? this.#seed : undefined
-    return this.#ports.pool.leastLoaded() ?? seed
-  }
-
   /** A connection to some broker; concurrent calls share the search. Rejects with what each broker failed of. */
   async connection(): Promise<Connection> {
-    const open = this.openConnection()
+    const open = this.#openConnection(NONE)
     if (open !== undefined) return open
-    this.#opening ??= this.#search().finally(() => {
+    this.#opening ??= this.#search(NONE).finally(() => {
       this.#opening = undefined
     })
     return this.#opening
+  }
+
+  /**
+   * Asks some broker. When its connection fails the next one is asked, and when it keeps silent another one beside it:
+   * a broker that hangs must not hold up what any other can tell.
+   */
+  async ask<T>(question: (connection: Connection) => Promise<T>): Promise<T> {
+    const { options, brokers, signal } = this.#ports
+    const tried = new Set<Connection>()
+    let exhausted: unknown
+    const attempt = async (): Promise<{ value: T } | { error: unknown }> => {
+      // A search has been everywhere: what it came back with stands.
+      if (exhausted !== undefined) throw exhausted
+      const search = tried.size === 0 ? this.connection() : this.#another(tried)
+      const connection = await search.catch((error: unknown) => {
+        exhausted = error
+        throw error
+      })
+      tried.add(connection)
+      try {
+        return { value: await question(connection) }
+      } catch (error) {
+        // A refusal of a broker is an answer.
+        if (connection.isOpen) return { error }
+        throw error
+      }
+    }
+    const attempts = Array.from({ length: brokers().length + options.brokers.length }, () => attempt)
+    const failures: unknown[] = []
+    const how = { clock: options.clock, staggerMs: SILENCE_MS, onLate: () => undefined }
+    const answer = await race(attempts, how, (error) => failures.push(error))
+    if (signal.aborted) throw signal.reason
+    if (answer === undefined) throw failures.at(-1)
+    if ('error' in answer) throw answer.error
+    return answer.value
   }
 
   /** Hands the seed connection to the node that it turned out to be, or lets it go once another one is there. */
@@ -57,7 +89,7 @@ export class Bootstrap {
     const { pool, brokers } = this.#ports
     const owner = brokers().find((broker) => broker.host === host && broker.port === port)
     if (owner !== undefined && pool.adopt(owner.nodeId, seed)) this.#seed = undefined
-    else if (pool.leastLoaded() !== undefined) {
+    else if (pool.leastLoaded(NONE) !== undefined) {
       seed.retire('the brokers of the cluster are known')
       this.#seed = undefined
     }
@@ -68,26 +100,36 @@ export class Bootstrap {
     this.#seed = undefined
   }
 
-  async #search(): Promise<Connection> {
+  /** A connection that is open, other than these. */
+  #openConnection(tried: ReadonlySet<Connection>): Connection | undefined {
+    const seed = this.#seed
+    if (seed?.isOpen && !tried.has(seed) && this.#ports.pool.leastLoaded(NONE) === undefined) return seed
+    return this.#ports.pool.leastLoaded(tried)
+  }
+
+  async #another(tried: ReadonlySet<Connection>): Promise<Connection> {
+    return this.#openConnection(tried) ?? this.#search(tried)
+  }
+
+  /** Dials what is known, then what is configured, and leaves out the addresses of what was tried. */
+  async #search(tried: ReadonlySet<Connection>): Promise<Connection> {
     const { options, pool, brokers, signal } = this.#ports
+    const addresses = [...tried].map(({ address }) => address)
+    const isNew = (address: Address) => !addresses.some((one) => sameAddress(one, address))
     const failures: OttlaError[] = []
-    const known = shuffled(brokers(), options.random).filter(({ nodeId }) => !pool.isBackingOff(nodeId))
+    const known = shuffled(brokers(), options.random).filter(
+      (broker) => !pool.isBackingOff(broker.nodeId) && isNew(broker),
+    )
     const found = await this.#first(
-      known.map(
-        ({ nodeId }) =>
-          () =>
-            pool.get(nodeId),
-      ),
+      known.map((broker) => () => pool.get(broker.nodeId)),
       // A connection that came too late stays in the pool: somebody will want it.
       { failures, onLate: () => undefined },
     )
     if (found !== undefined) return found
-    const late = (connection: Connection) => connection.close()
+    const configured = shuffled(options.brokers, options.random).filter(isNew)
     const seed = await this.#first(
-      shuffled(options.brokers, options.random).map(
-        (address) => () => Connection.open(address, options, { signal }),
-      ),
-      { failures, onLate: late },
+      configured.map((address) => () => Connection.open(address, options, { signal })),
+      { failures, onLate: (connection) => connection.close() },
     )
     if (seed === undefined) throw allFailed(failures, options.brokers.map(formatAddress))
     this.#seed?.retire('another connection took its place')
@@ -100,14 +142,27 @@ export class Bootstrap {
     { failures, onLate }: { failures: OttlaError[]; onLate: (connection: Connection) => void },
   ): Promise<Connection | undefined> {
     const { options, signal } = this.#ports
-    const winner = await race(attempts, { clock: options.clock, staggerMs: STAGGER_MS, onLate }, (error) =>
-      failures.push(error as OttlaError),
-    )
+    const late = (outcome: Connection | OttlaError) => {
+      if (!(outcome instanceof OttlaError)) onLate(outcome)
+    }
+    const how = { clock: options.clock, staggerMs: STAGGER_MS, onLate: late }
+    const winner = await race(attempts.map(decisive), how, (error) => failures.push(error as OttlaError))
     if (signal.aborted) {
-      winner?.close(signal.reason)
+      if (winner !== undefined) late(winner)
       throw signal.reason
     }
+    if (winner instanceof OttlaError) throw winner
     return winner
+  }
+}
+
+/** Refused credentials are refused everywhere: asking on would only lock the account. */
+const decisive = (attempt: () => Promise<Connection>) => async (): Promise<Connection | OttlaError> => {
+  try {
+    return await attempt()
+  } catch (error) {
+    if (error instanceof OttlaError && error.code === 'SASL_FAILED' && !error.retriable) return error
+    throw error
   }
 }
 
@@ -116,7 +171,7 @@ function allFailed(failures: readonly OttlaError[], addresses: readonly string[]
   const [first] = failures
   const isOne = failures.every(({ code }) => code === first?.code)
   if (first !== undefined && isOne && first.code !== 'CONNECTION_FAILED') return first
-  const reasons = failures.map(({ message }) => message).join('; ')
+  const reasons = failures.map(({ message }) => message).join('; ') || 'there is no other one'
   return new OttlaError(
     'CONNECTION_FAILED',
     `no broker of ${addresses.join(', ')} can be reached: ${reasons}`,

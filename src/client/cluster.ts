@@ -42,7 +42,7 @@ export class Cluster {
       signal: this.#stopping.signal,
     })
     this.#coordinators = new Coordinators({
-      connection: () => this.#bootstrap.connection(),
+      ask: (question) => this.#bootstrap.ask(question),
       onBroker: (broker) => this.#learn([broker]),
       persist: (doing, attempt) =>
         this.#persist({ doing, timeoutMs: options.requestTimeoutMs, signal: undefined }, attempt),
@@ -50,7 +50,7 @@ export class Cluster {
     this.#refresher = new MetadataRefresher({
       options,
       cache: this.#cache,
-      connection: () => this.#bootstrap.connection(),
+      ask: (question) => this.#bootstrap.ask(question),
       signal: this.#stopping.signal,
       onApplied: () => {
         this.#bootstrap.settleSeed()

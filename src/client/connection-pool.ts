@@ -50,11 +50,11 @@ export class ConnectionPool {
     return failures !== undefined && failures.notBefore > this.#options.clock.monotonic()
   }
 
-  /** The shared connection with the fewest requests in flight, if any is open. */
-  leastLoaded(): Connection | undefined {
+  /** The shared connection with the fewest requests in flight, if any is open, other than these. */
+  leastLoaded(except: ReadonlySet<Connection>): Connection | undefined {
     let best: Connection | undefined
     for (const [key, { connection }] of this.#slots) {
-      if (connection === undefined || !connection.isOpen || !key.endsWith(`/${SHARED}`)) continue
+      if (!connection?.isOpen || except.has(connection) || !key.endsWith(`/${SHARED}`)) continue
       if (best === undefined || connection.inFlight < best.inFlight) best = connection
     }
     return best

@@ -13,7 +13,8 @@ const keyTypes = { group: 0, transaction: 1 } as const
 const BATCHED = 4
 
 export interface CoordinatorPorts {
-  readonly connection: () => Promise<Connection>
+  /** Asks some broker. */
+  readonly ask: <T>(question: (connection: Connection) => Promise<T>) => Promise<T>
   readonly onBroker: (broker: Broker) => void
   /** Tries again while the error may pass by itself. */
   readonly persist: (doing: string, attempt: () => Promise<number>) => Promise<number>
@@ -53,15 +54,14 @@ export class Coordinators {
   }
 
   async #ask(kind: CoordinatorKind, key: string): Promise<number> {
-    const connection = await this.#ports.connection()
-    const version = connection.versionOf(findCoordinator)
     const keyType = keyTypes[kind]
-    const response = await connection.request(
-      findCoordinator,
-      version >= BATCHED ? { keyType, coordinatorKeys: [key] } : { keyType, key },
-      { version },
-    )
-    const found = version >= BATCHED ? response.coordinators[0] : response
+    const found = await this.#ports.ask(async (connection) => {
+      const version = connection.versionOf(findCoordinator)
+      const isBatched = version >= BATCHED
+      const body = isBatched ? { keyType, coordinatorKeys: [key] } : { keyType, key }
+      const response = await connection.request(findCoordinator, body, { version })
+      return isBatched ? response.coordinators[0] : response
+    })
     const code = found?.errorCode ?? -1
     if (found === undefined || code !== 0) {
       const fields = kind === 'group' ? { groupId: key } : {}

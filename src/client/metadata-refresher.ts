@@ -17,7 +17,8 @@ import type { ClusterOptions } from './options.ts'
 export interface RefresherPorts {
   readonly options: ClusterOptions
   readonly cache: MetadataCache
-  readonly connection: () => Promise<Connection>
+  /** Asks some broker. */
+  readonly ask: <T>(question: (connection: Connection) => Promise<T>) => Promise<T>
   /** Fires when the cluster stops. */
   readonly signal: AbortSignal
   /** After the cache took a response, before anybody is told. */
@@ -157,30 +158,22 @@ export class MetadataRefresher {
     await sleep(clock, waitMs, signal).catch(() => undefined)
   }
 
-  /** A broker may go away while it is asked: then the next one is, until none can be connected to. */
   async #ask(topics: readonly string[]): Promise<void> {
-    const { cache, signal, onApplied, options } = this.#ports
-    const attempts = cache.brokers().length + options.brokers.length
-    for (let attempt = 0; ; attempt++) {
-      const connection = await this.#ports.connection()
-      try {
-        const response = await connection.request(metadata, {
-          topics: topics.map((name) => ({ name })),
-          allowAutoTopicCreation: options.allowAutoTopicCreation,
-        })
-        if (signal.aborted) return
-        if (response.errorCode === errorCode.REBOOTSTRAP_REQUIRED) cache.forgetBrokers()
-        if (response.errorCode !== 0) throw new BrokerError(response.errorCode, 'Metadata')
-        const now = options.clock.monotonic()
-        cache.apply(response, now)
-        cache.expire(now - options.metadataMaxAgeMs, (name) => this.#watched.has(name))
-        onApplied()
-        this.tell()
-        return
-      } catch (error) {
-        if (connection.isOpen || signal.aborted || attempt >= attempts) throw error
-      }
-    }
+    const { cache, signal, onApplied, options, ask } = this.#ports
+    const response = await ask((connection) =>
+      connection.request(metadata, {
+        topics: topics.map((name) => ({ name })),
+        allowAutoTopicCreation: options.allowAutoTopicCreation,
+      }),
+    )
+    if (signal.aborted) throw signal.reason
+    if (response.errorCode === errorCode.REBOOTSTRAP_REQUIRED) cache.forgetBrokers()
+    if (response.errorCode !== 0) throw new BrokerError(response.errorCode, 'Metadata')
+    const now = options.clock.monotonic()
+    cache.apply(response, now)
+    cache.expire(now - options.metadataMaxAgeMs, (name) => this.#watched.has(name))
+    onApplied()
+    this.tell()
   }
 
   #delayToNext(): number {

@@ -353,6 +353,33 @@ test('a broker that says that the metadata is stale sends the client to the conf
   await cluster.stop()
 })
 
+test('a broker that hangs does not hold up what another one can tell', async () => {
+  const net = new Net()
+  const cluster = net.cluster()
+  await net.clock.during(cluster.refresh())
+  net.hosts.get('one')?.on(metadata, () => 'silence')
+  net.hosts.get('one')?.on(findCoordinator, () => 'silence')
+  net.hosts.get('two')?.on(findCoordinator, ({ body }) => ({
+    coordinators: [
+      {
+        key: body.coordinatorKeys[0] ?? '',
+        errorCode: 0,
+        errorMessage: null,
+        nodeId: 2,
+        host: 'two',
+        port: 9092,
+      },
+    ],
+  }))
+  const before = net.clock.monotonic()
+  await net.clock.during(cluster.refresh({ force: true }))
+  assert.equal(net.clock.monotonic() - before, 1_000)
+  assert.equal(net.hosts.get('two')?.of(metadata).length, 1)
+  assert.equal(await net.clock.during(cluster.coordinator('group', 'g')), 2)
+  await net.clock.during(cluster.refresh({ force: true }))
+  await cluster.stop()
+})
+
 test('a broker that goes away under the request is followed by the next one', async () => {
   const net = new Net()
   const cluster = net.cluster()

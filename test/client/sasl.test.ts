@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash, createHmac, pbkdf2Sync } from 'node:crypto'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
+import { Cluster } from '../../src/client/cluster.ts'
 import { Connection } from '../../src/client/connection.ts'
 import { resolveClientOptions } from '../../src/client/options.ts'
 import type { SaslOptions } from '../../src/client/sasl/options.ts'
@@ -387,4 +388,13 @@ test('a wrong option names its path and no secret', () => {
       },
     )
   }
+})
+
+test('refused credentials are tried once, not at every broker', async () => {
+  const broker = brokerFor('PLAIN').on(saslAuthenticate, () => refused('no'))
+  const brokers = ['a.test:1', 'b.test:2', 'c.test:3']
+  const cluster = new Cluster(inMemory(broker, { brokers, sasl: plain }))
+  await rejection(cluster.ensureTopic('t'), 'SASL_FAILED')
+  assert.equal(broker.of(saslAuthenticate).length, 1)
+  await cluster.stop()
 })
