@@ -10,7 +10,7 @@ const SMALLEST = 1024
 /** So much is kept in any case. */
 const KEPT_BYTES = 1024 * 1024
 /** After so many loans, the peak of what is lent is forgotten by a quarter. */
-const PEAK_LOANS = 128
+const PEAK_LOANS = 1024
 
 /** The size of the buffer that a request for so many bytes gets. */
 export function capacityFor(bytes: number): number {
@@ -76,5 +76,18 @@ export class BufferPool {
     if (++this.#loans < PEAK_LOANS) return
     this.#loans = 0
     this.#peakBytes = Math.max(KEPT_BYTES, this.#heldBytes, Math.floor(this.#peakBytes * 0.75))
+    this.#shrink()
+  }
+
+  /** Lets idle buffers go, the largest first, until what is there was needed lately. */
+  #shrink(): void {
+    const sizes = [...this.#idle.keys()].sort((a, b) => b - a)
+    for (const capacity of sizes) {
+      const stack = this.#idle.get(capacity) as Buffer[]
+      while (stack.length > 0 && this.#heldBytes + this.#idleBytes > this.#peakBytes) {
+        stack.pop()
+        this.#idleBytes -= capacity
+      }
+    }
   }
 }
