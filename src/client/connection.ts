@@ -296,8 +296,10 @@ const PASSING = new Set(['CONNECTION_CLOSED', 'REQUEST_TIMEOUT'])
 
 function openingError(error: unknown, broker: string, ended: OttlaError | undefined): OttlaError {
   const isLost = error instanceof OttlaError && error.code === 'CONNECTION_CLOSED'
-  const cause = isLost && ended !== undefined ? ended : error
-  if (cause instanceof OttlaError && !PASSING.has(cause.code)) return cause
+  const reason = isLost && ended !== undefined ? ended : error
+  if (reason instanceof OttlaError && !PASSING.has(reason.code)) return reason
+  // What the stream failed of says more than that it ended.
+  const cause = reason instanceof OttlaError && reason.cause instanceof Error ? reason.cause : reason
   const message = `the connection to ${broker} failed while it was opened: ${(cause as Error)?.message ?? cause}`
   return new OttlaError('CONNECTION_FAILED', message, { retriable: true, broker, cause })
 }
