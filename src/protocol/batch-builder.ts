@@ -111,7 +111,7 @@ export class BatchBuilder {
     const delta = this.#count === 0 ? 0 : timestamp - this.#baseTimestamp
     if (!Number.isSafeInteger(timestamp) || !Number.isSafeInteger(delta)) throw badTimestamp(timestamp)
     const start = this.#offset
-    const keyLength = key === null ? -1 : typeof key === 'string' ? textLength(key) : key.length
+    const keyLength = payloadLength(key)
     const before = 1 + varlongSize(delta) + varintSize(this.#count) + payloadSize(keyLength)
     const behind = headers.length === 0 ? 1 : headersSize(headers)
     let valueLength = value === null ? -1 : value.length
@@ -132,10 +132,9 @@ export class BatchBuilder {
     buffer[offset++] = 0
     offset = writeVarlong(buffer, offset, delta)
     offset = writeVarint(buffer, offset, this.#count)
-    offset = writePayload(buffer, offset, key, keyLength)
-    offset = written
-      ? writeVarint(buffer, offset, valueLength) + valueLength
-      : writePayload(buffer, offset, value, valueLength)
+    offset = writePayload(buffer, writeVarint(buffer, offset, keyLength), key)
+    offset = writeVarint(buffer, offset, valueLength)
+    offset = written ? offset + valueLength : writePayload(buffer, offset, value)
     if (headers.length === 0) buffer[offset++] = 0
     else offset = writeHeaders(buffer, offset, headers)
     assert(offset === end, 'a record took other bytes than were counted for it')
@@ -251,13 +250,17 @@ function payloadSize(length: number): number {
   return length > 0 ? varintSize(length) + length : 1
 }
 
+/** In bytes; -1 for null. */
+function payloadLength(payload: Payload): number {
+  return payload === null ? -1 : typeof payload === 'string' ? textLength(payload) : payload.length
+}
+
 function headersSize(headers: HeaderList): number {
   let size = varintSize(headers.length)
   for (const [name, content] of headers) {
     const nameLength = textLength(name)
     size += varintSize(nameLength) + nameLength
-    const length = content === null ? -1 : typeof content === 'string' ? textLength(content) : content.length
-    size += varintSize(length) + Math.max(length, 0)
+    size += payloadSize(payloadLength(content))
   }
   return size
 }
@@ -265,29 +268,28 @@ function headersSize(headers: HeaderList): number {
 function writeHeaders(buffer: Buffer, start: number, headers: HeaderList): number {
   let offset = writeVarint(buffer, start, headers.length)
   for (const [name, content] of headers) {
-    offset = writePayload(buffer, offset, name, textLength(name))
-    const length = content === null ? -1 : typeof content === 'string' ? textLength(content) : content.length
-    offset = writePayload(buffer, offset, content, length)
+    offset = writePayload(buffer, writeVarint(buffer, offset, textLength(name)), name)
+    offset = writePayload(buffer, writeVarint(buffer, offset, payloadLength(content)), content)
   }
   return offset
 }
 
-/** A length and the bytes; -1 and none for null. */
-function writePayload(buffer: Buffer, start: number, payload: Payload, length: number): number {
-  const offset = writeVarint(buffer, start, length)
-  if (payload === null || length === 0) return offset
+/** The bytes themselves, none for null; their length stands in front already. */
+function writePayload(buffer: Buffer, start: number, payload: Payload): number {
+  if (payload === null) return start
+  const { length } = payload
   if (typeof payload !== 'string') {
-    if (length > SHORT_BYTES) buffer.set(payload, offset)
-    else for (let index = 0; index < length; index++) buffer[offset + index] = payload[index] as number
-  } else if (length !== payload.length) {
-    buffer.write(payload, offset, length, 'utf8')
-  } else if (length > SHORT_TEXT) {
-    // As many bytes as units: all of it is ASCII, which Latin-1 writes without looking.
-    buffer.write(payload, offset, length, 'latin1')
-  } else {
-    for (let index = 0; index < length; index++) buffer[offset + index] = payload.charCodeAt(index)
+    if (length > SHORT_BYTES) buffer.set(payload, start)
+    else for (let index = 0; index < length; index++) buffer[start + index] = payload[index] as number
+    return start + length
   }
-  return offset + length
+  if (length > SHORT_TEXT) return start + buffer.write(payload, start)
+  for (let index = 0; index < length; index++) {
+    const unit = payload.charCodeAt(index)
+    if (unit >= 0x80) return start + buffer.write(payload, start)
+    buffer[start + index] = unit
+  }
+  return start + length
 }
 
 /** Bytes of a zig-zag varint; the value is below 2^30 in magnitude (MAX_BATCH_BYTES). */
