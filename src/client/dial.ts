@@ -4,7 +4,7 @@
  * A `Dial` is a port: the default opens a TCP socket; a caller may give another one (a tunnel, an address map, an
  * in-memory pair). TLS is put over whatever it returns.
  */
-import { connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 
 export interface Address {
@@ -56,11 +56,13 @@ export function readInto(stream: Duplex, target: ReadTarget): boolean {
   return attach !== undefined
 }
 
+// Loaded when a socket is wanted: a program that does not use one starts sooner.
+const net = () => process.getBuiltinModule('node:net')
 const socketOptions = { noDelay: true, keepAlive: true } as const
 
 /** The default dial: TCP without Nagle's delay, every address of the name tried, the name looked up each time. */
 export const tcpDial: Dial = ({ host, port }, { signal }) =>
-  connected(connect({ host, port, ...socketOptions }), signal)
+  connected(net().connect({ host, port, ...socketOptions }), signal)
 
 /** The same, for streams that `readInto` is called on before the other side says anything. */
 export const directTcpDial: Dial = ({ host, port }, { signal }) => {
@@ -76,7 +78,7 @@ export const directTcpDial: Dial = ({ host, port }, { signal }) => {
       return true
     },
   }
-  const socket = connect({ host, port, ...socketOptions, onread })
+  const socket = net().connect({ host, port, ...socketOptions, onread })
   directSockets.set(socket, (target) => {
     sink = target
   })

@@ -3,7 +3,6 @@
  *
  * The key and the passphrase live in a closure: what is inspected, logged or thrown holds none of them.
  */
-import { isIP } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { SecureContext, SecureVersion, TLSSocket } from 'node:tls'
 import { OttlaError } from '../errors.ts'
@@ -117,7 +116,7 @@ export function secure(
       socket: stream,
       host: name,
       // SNI carries names only (RFC 6066); an address is still compared with the certificate.
-      ...(isIP(name) === 0 ? { servername: name } : {}),
+      ...(process.getBuiltinModule('node:net').isIP(name) === 0 ? { servername: name } : {}),
       secureContext: settings.secureContext(),
       minVersion: settings.minVersion,
       rejectUnauthorized: !settings.insecureSkipVerify,

@@ -4,9 +4,11 @@
  *
  * As Kafka does, names and passwords are used as they are, without SASLprep.
  */
-import { createHash, createHmac, pbkdf2Sync, timingSafeEqual } from 'node:crypto'
 import { OttlaError } from '../../errors.ts'
 import type { SaslExchange } from './mechanism.ts'
+
+// Loaded when SCRAM is used: it is the slowest of Node's modules to load.
+const crypto = () => process.getBuiltinModule('node:crypto')
 
 export type ScramHash = 'sha256' | 'sha512'
 
@@ -38,7 +40,7 @@ function attributes(message: Buffer): Map<string, string> {
 
 export function scramExchange(credentials: ScramCredentials): SaslExchange {
   const { hash, username, password, nonce } = credentials
-  const hmac = (key: Uint8Array, data: string) => createHmac(hash, key).update(data).digest()
+  const hmac = (key: Uint8Array, data: string) => crypto().createHmac(hash, key).update(data).digest()
   const clientFirst = `n=${escapeName(username)},r=${nonce}`
   let expected: Buffer | undefined
   let isProved = false
@@ -60,7 +62,7 @@ export function scramExchange(credentials: ScramCredentials): SaslExchange {
     }
     const salted = saltedPassword(credentials, { password, salt, iterations })
     const clientKey = hmac(salted, 'Client Key')
-    const storedKey = createHash(hash).update(clientKey).digest()
+    const storedKey = crypto().createHash(hash).update(clientKey).digest()
     const withoutProof = `${CHANNEL_BINDING},r=${serverNonce}`
     const authMessage = `${clientFirst},${challenge.toString('utf8')},${withoutProof}`
     const proof = xor(clientKey, hmac(storedKey, authMessage))
@@ -72,7 +74,7 @@ export function scramExchange(credentials: ScramCredentials): SaslExchange {
     const given = attributes(challenge)
     refuseErrors(given)
     const proof = Buffer.from(given.get('v') ?? '', 'base64')
-    if (proof.length !== signature.length || !timingSafeEqual(proof, signature)) {
+    if (proof.length !== signature.length || !crypto().timingSafeEqual(proof, signature)) {
       throw fail('the broker could not prove that it knows the password')
     }
     isProved = true
@@ -99,12 +101,12 @@ function saltedPassword(
   key: { readonly password: string; readonly salt: Buffer; readonly iterations: number },
 ): Buffer {
   // The password is part of the name only by its digest: a provider may hand out a new one.
-  const digest = createHash('sha256').update(key.password).digest('base64')
+  const digest = crypto().createHash('sha256').update(key.password).digest('base64')
   const name = `${key.iterations}:${key.salt.toString('base64')}:${digest}`
   let value = salted.get(name)
   if (value === undefined) {
     const bytes = hash === 'sha256' ? 32 : 64
-    value = pbkdf2Sync(key.password, key.salt, key.iterations, bytes, hash)
+    value = crypto().pbkdf2Sync(key.password, key.salt, key.iterations, bytes, hash)
     if (salted.size >= MAX_SALTED) salted.clear()
     salted.set(name, value)
   }
