@@ -83,6 +83,8 @@ export class Membership {
     this.members.set(memberId, renewed)
     if (old.groupInstanceId !== null) this.#static.set(old.groupInstanceId, memberId)
     if (this.leader === old.memberId) this.leader = memberId
+    // Whoever takes the place has to ask for the assignment too, if the old one has not yet.
+    if (this.pendingSync.delete(old.memberId)) this.pendingSync.add(memberId)
     return renewed
   }
 
