@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict'
 import { describe } from 'node:test'
+import { errorCode } from '../../src/protocol/error-codes.ts'
 import { decodeResponse } from '../../src/protocol/frame.ts'
 import { apis, apiVersions } from '../../src/protocol/messages/index.ts'
 import { Reader } from '../../src/protocol/reader.ts'
@@ -154,6 +155,23 @@ export function everyVersion(target: Targeted): void {
       assert.ok(await closes(at, sized(-5)), 'of negative size')
       assert.ok(await closes(at, sized(0x7fff_ffff)), 'too large')
       assert.ok(await closes(at, sized(3, 0, 0, 0)), 'cut off in its header')
+    })
+
+    embeddedCaseOn(target)('every API in every version answers an error that is put on it', async (at) => {
+      const code = errorCode.CLUSTER_AUTHORIZATION_FAILED
+      const groupId = at.name('group')
+      const subject: Subject = { topic: await at.topic(), groupId, unusedName: at.name('unused') }
+      const connection = await at.connectToCoordinator(groupId)
+      connection.clientId = 'refused'
+      for (const { api, body } of minimalRequests) {
+        const fault = at.cluster?.faults.on({ api: api.key, clientId: 'refused' }, { error: code })
+        for (const version of at.versions(api)) {
+          if (isRefusedThoughAdvertised(api.key, version)) continue
+          const answer = await connection.send(api, version, body(version, subject))
+          assert.match(JSON.stringify(answer), new RegExp(`"errorCode":${code}\\b`), `${api.name} ${version}`)
+        }
+        fault?.remove()
+      }
     })
 
     embeddedCaseOn(target)(
