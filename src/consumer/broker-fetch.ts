@@ -91,7 +91,6 @@ export class BrokerFetch {
     const { cluster, budget } = this.#ports
     const now = cluster.options.clock.monotonic()
     const share = budget.partitionShare
-    const requestBytes = budget.partitionRequestBytes
     const wanted: AssignedPartition[] = []
     this.#leftOut = 0
     for (const partition of this.#ports.partitions()) {
@@ -101,9 +100,10 @@ export class BrokerFetch {
         this.#leftOut++
         continue
       }
-      partition.maxBytes = Math.max(requestBytes, partition.neededBytes)
       wanted.push(partition)
     }
+    const partBytes = budget.partitionRequestBytes(wanted.length)
+    for (const partition of wanted) partition.maxBytes = Math.max(partBytes, partition.neededBytes)
     return wanted
   }
 

@@ -71,15 +71,18 @@ export interface ConsumerOptions {
   readonly assignors?: readonly AssignorName[]
   /** Bytes of responses held before the handlers, in all. Default 32 MiB. */
   readonly prefetchBytes?: number
-  /** Bytes held of one partition; with many partitions it is less. Default 4 MiB. */
+  /** Bytes held of one partition; with many partitions it is less. Default 1 MiB. */
   readonly partitionPrefetchBytes?: number
   /** How long a broker waits for records before it answers with none. Default 500. */
   readonly fetchMaxWaitMs?: number
   /** A broker answers when it has this much. Default 1: at once. */
   readonly fetchMinBytes?: number
-  /** Bytes asked for in one request. A first batch that is larger comes whole. Default 8 MiB. */
+  /**
+   * Bytes asked for in one request to one broker; a first batch that is larger comes whole. Default 1 MiB, which keeps
+   * what is worked on in the caches; raise it where a broker is far away: each round trip brings so much.
+   */
   readonly fetchMaxBytes?: number
-  /** Bytes asked for of one partition in one request. Default 1 MiB. */
+  /** Bytes asked for of one partition in one request, at most; the partitions of a request share it. Default 1 MiB. */
   readonly partitionFetchBytes?: number
   /** Whether the CRC-32C of every batch is checked. Default true. */
   readonly checkCrc?: boolean
@@ -160,10 +163,10 @@ const table = {
   groupInstanceId: { check: is.optional(is.string), default: undefined },
   assignors: { check: assignorNames, default: ['cooperative-sticky'] as readonly AssignorName[] },
   prefetchBytes: { check: bytes(64 * 1024), default: 32 * 1024 * 1024 },
-  partitionPrefetchBytes: { check: bytes(1), default: 4 * 1024 * 1024 },
+  partitionPrefetchBytes: { check: bytes(1), default: 1024 * 1024 },
   fetchMaxWaitMs: { check: is.milliseconds(0), default: 500 },
   fetchMinBytes: { check: bytes(0), default: 1 },
-  fetchMaxBytes: { check: bytes(1), default: 8 * 1024 * 1024 },
+  fetchMaxBytes: { check: bytes(1), default: 1024 * 1024 },
   partitionFetchBytes: { check: bytes(1), default: 1024 * 1024 },
   checkCrc: { check: is.boolean, default: true },
   maxDecompressedBytes: { check: bytes(1), default: 64 * 1024 * 1024 },

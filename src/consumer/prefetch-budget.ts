@@ -22,6 +22,7 @@ export interface PrefetchLimits {
 /** Below this a request costs more than the bytes it brings. */
 const SMALLEST_PARTITION_SHARE = 16 * 1024
 const SMALLEST_REQUEST = 64 * 1024
+const SMALLEST_PART = 64 * 1024
 
 export class PrefetchBudget {
   readonly #limits: PrefetchLimits
@@ -62,9 +63,11 @@ export class PrefetchBudget {
     return Math.max(SMALLEST_PARTITION_SHARE, Math.min(this.#limits.partitionPrefetchBytes, fair))
   }
 
-  /** What one request may ask for of one partition. */
-  get partitionRequestBytes(): number {
-    return Math.min(this.#limits.partitionFetchBytes, this.partitionShare)
+  /** What a request for so many partitions may ask for of each: together they fill it. */
+  partitionRequestBytes(partitions: number): number {
+    const fair = Math.floor(this.requestBytes / Math.max(1, partitions))
+    const { partitionFetchBytes } = this.#limits
+    return Math.min(partitionFetchBytes, this.partitionShare, Math.max(SMALLEST_PART, fair))
   }
 
   /** What one request may ask for in all. */

@@ -27,7 +27,7 @@ test('shares leave half of the bound to requests', () => {
     [500, 12],
   ] as const) {
     budget.divide(partitions, brokers)
-    const held = partitions * (budget.partitionShare + budget.partitionRequestBytes)
+    const held = partitions * (budget.partitionShare + budget.partitionRequestBytes(partitions / brokers))
     assert.ok(held <= limits.prefetchBytes / 2 || partitions === 500, `${partitions} partitions hold ${held}`)
     assert.ok(brokers * budget.requestBytes <= limits.prefetchBytes / 2)
   }
