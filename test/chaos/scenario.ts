@@ -1,6 +1,6 @@
 /**
- * One chaos run: an embedded cluster, a producer and group members, each a process; a course of faults that a seed fixes;
- * then the history of all of them, which must keep every promise from H1 to H9.
+ * One chaos run: a cluster, a producer and group members, each a process; a course of faults that a seed fixes; then the
+ * history of all of them, which must keep every promise from H1 to H9. The cluster is embedded or a real Kafka.
  */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -14,9 +14,15 @@ import { type MemberPart, type Part, Troupe } from '../support/actors/troupe.ts'
 import { checkHistory, type HistoryEvent, readHistory, tellFindings } from '../support/history/index.ts'
 import { seed } from '../support/seed.ts'
 
-export interface Play {
+/** A cluster of three nodes, and how to break it. */
+export interface Stage<Cluster> {
+  readonly brokers: readonly string[]
+  readonly cluster: Cluster
+}
+
+export interface Play<Cluster = EmbeddedStage> {
   readonly troupe: Troupe
-  readonly cluster: Actor<ClusterCalls>
+  readonly cluster: Cluster
   readonly random: Random
   readonly topic: string
   readonly group: string
@@ -26,16 +32,18 @@ export interface Play {
   share(share: number): Promise<void>
 }
 
-export interface Scenario {
+export interface Scenario<Cluster = EmbeddedStage> {
   readonly partitions: number
   readonly produce: Part
   readonly members: number
   readonly member: MemberPart
   /** What happens while the records stream. */
-  readonly course: (play: Play) => Promise<void>
+  readonly course: (play: Play<Cluster>) => Promise<void>
   /** What must be in the history besides kept promises, so that the run is not empty. */
   readonly expect?: (events: readonly HistoryEvent[]) => void
 }
+
+export type EmbeddedStage = Actor<ClusterCalls>
 
 const NODES = 3
 const DRAIN_LIMIT_MS = 30_000
@@ -49,9 +57,26 @@ export const impatient: MemberPart = {
   },
 }
 
-export function chaos(name: string, scenario: Scenario): void {
-  test(name, { timeout: 120_000 }, async (t) => {
-    const events = await play(t, scenario)
+/** On the embedded cluster. */
+export const chaos = (name: string, scenario: Scenario): void =>
+  chaosOn(name, scenario, async (t) => {
+    const config: ClusterConfig = {
+      brokers: NODES,
+      configs: { 'group.initial.rebalance.delay.ms': 0, 'group.min.session.timeout.ms': 500 },
+    }
+    const cluster: EmbeddedStage = new Actor(clusterScript, 'cluster', config)
+    t.after(() => cluster.kill())
+    return { brokers: await cluster.call('addresses'), cluster }
+  })
+
+/** On a cluster that `open` starts, and stops after the test. */
+export function chaosOn<Cluster>(
+  name: string,
+  scenario: Scenario<Cluster>,
+  open: (t: TestContext) => Promise<Stage<Cluster>>,
+): void {
+  test(name, { timeout: 240_000 }, async (t) => {
+    const events = await play(t, scenario, await open(t))
     const verdict = checkHistory(events, { groups: ['workers'], drainWithinMs: DRAIN_LIMIT_MS })
     assert.ok(verdict.ok, `OTTLA_SEED=${seed}\n${tellFindings(verdict.findings)}`)
     const { sent, acknowledged, inLog, handled, redelivered } = verdict.figures
@@ -61,24 +86,15 @@ export function chaos(name: string, scenario: Scenario): void {
   })
 }
 
-async function play(t: TestContext, scenario: Scenario): Promise<HistoryEvent[]> {
-  const { partitions, members, member, produce, course } = scenario
+async function play<Cluster>(
+  t: TestContext,
+  { partitions, members, member, produce, course }: Scenario<Cluster>,
+  { brokers, cluster }: Stage<Cluster>,
+): Promise<HistoryEvent[]> {
   const [topic, group] = ['jobs', 'workers']
   const historyDir = mkdtempSync(join(tmpdir(), 'ottla-chaos-'))
   t.after(() => rmSync(historyDir, { recursive: true, force: true }))
-  const config: ClusterConfig = {
-    brokers: NODES,
-    configs: { 'group.initial.rebalance.delay.ms': 0, 'group.min.session.timeout.ms': 500 },
-  }
-  const cluster = new Actor<ClusterCalls>(clusterScript, 'cluster', config)
-  t.after(() => cluster.kill())
-  const troupe = new Troupe({
-    brokers: await cluster.call('addresses'),
-    topic,
-    partitions,
-    group,
-    historyDir,
-  })
+  const troupe = new Troupe({ brokers, topic, partitions, group, historyDir })
   t.after(() => troupe.stop())
   await troupe.createTopic()
   for (let n = 1; n <= members; n++) troupe.startMember(`member-${n}`, member)
