@@ -118,6 +118,7 @@ export class Cluster {
   /**
    * Resolves when the topic is known and has partitions.
    *
+   * Where the broker creates topics that are asked for, it may create this one (`allowAutoTopicCreation`).
    * Keeps asking until `timeoutMs` (default `requestTimeoutMs`) is over, then rejects with the last reason:
    * UNKNOWN_TOPIC_OR_PARTITION, CONNECTION_FAILED, … What cannot pass by itself (INVALID_TOPIC_EXCEPTION,
    * TOPIC_AUTHORIZATION_FAILED, SASL_FAILED) rejects at once.
@@ -130,7 +131,7 @@ export class Cluster {
     const known = usable(this.#cache.topic(name))
     if (known !== undefined) return known
     return this.#persist({ doing: `metadata of topic ${name}`, timeoutMs, signal }, async () => {
-      await this.refresh({ topics: [name], ...(signal === undefined ? {} : { signal }) })
+      await this.#refresher.want(name)
       const topic = this.#cache.topic(name)
       const found = usable(topic)
       if (found !== undefined) return found

@@ -27,6 +27,8 @@ export interface RefresherPorts {
 
 interface Round {
   readonly topics: Set<string>
+  /** Those of the topics that the asking may bring into being. */
+  readonly wanted: Set<string>
   readonly done: Deferred<void>
   /** Ends the waiting for the least interval. */
   readonly hurry: AbortController
@@ -84,6 +86,15 @@ export class MetadataRefresher {
     return round.done.promise
   }
 
+  /** Asks for a topic that somebody wants to use: the broker may create it, where it does such things. */
+  want(topic: string): Promise<void> {
+    const isKnownToExist = this.#ports.cache.topic(topic)?.errorCode === 0
+    const round = this.#roundFor([topic], !isKnownToExist)
+    round.topics.add(topic)
+    round.wanted.add(topic)
+    return round.done.promise
+  }
+
   stop(): void {
     if (this.#ageTimer !== undefined) this.#ports.options.clock.clearTimeout(this.#ageTimer)
     this.#ageTimer = undefined
@@ -100,10 +111,12 @@ export class MetadataRefresher {
     this.#ageTimer = undefined
   }
 
-  #roundFor(topics: readonly string[]): Round {
+  #roundFor(topics: readonly string[], mayCreate = false): Round {
     const current = this.#current
     if (current === undefined) return this.#begin(this.#makeRound())
-    if (!current.isAsking || topics.every((topic) => current.topics.has(topic))) return current
+    if (!current.isAsking) return current
+    const asked = mayCreate ? current.wanted : current.topics
+    if (topics.every((topic) => asked.has(topic))) return current
     this.#next ??= this.#makeRound()
     return this.#next
   }
@@ -111,6 +124,7 @@ export class MetadataRefresher {
   #makeRound(): Round {
     const round = {
       topics: new Set<string>(),
+      wanted: new Set<string>(),
       done: deferred<void>(),
       hurry: new AbortController(),
       isAsking: false,
@@ -134,7 +148,7 @@ export class MetadataRefresher {
       round.isAsking = true
       this.#lastAskedAt = options.clock.monotonic()
       for (const topic of this.#watched.keys()) round.topics.add(topic)
-      await this.#ask([...round.topics])
+      await this.#askFor(round)
       this.#failures = 0
       round.done.resolve()
     } catch (error) {
@@ -158,14 +172,21 @@ export class MetadataRefresher {
     await sleep(clock, waitMs, signal).catch(() => undefined)
   }
 
-  async #ask(topics: readonly string[]): Promise<void> {
+  /**
+   * The permission to create is given for a whole request, so topics that are only watched are asked for in another
+   * one: a topic that was deleted must not come back because it is still looked for.
+   */
+  async #askFor(round: Round): Promise<void> {
+    const wanted = this.#ports.options.allowAutoTopicCreation ? [...round.wanted] : []
+    const others = [...round.topics].filter((topic) => !wanted.includes(topic))
+    if (wanted.length > 0) await this.#ask(wanted, true)
+    if (others.length > 0 || wanted.length === 0) await this.#ask(others, false)
+  }
+
+  async #ask(topics: readonly string[], allowAutoTopicCreation: boolean): Promise<void> {
     const { cache, signal, onApplied, options, ask } = this.#ports
-    const response = await ask((connection) =>
-      connection.request(metadata, {
-        topics: topics.map((name) => ({ name })),
-        allowAutoTopicCreation: options.allowAutoTopicCreation,
-      }),
-    )
+    const body = { topics: topics.map((name) => ({ name })), allowAutoTopicCreation }
+    const response = await ask((connection) => connection.request(metadata, body))
     if (signal.aborted) throw signal.reason
     if (response.errorCode === errorCode.REBOOTSTRAP_REQUIRED) cache.forgetBrokers()
     if (response.errorCode !== 0) throw new BrokerError(response.errorCode, 'Metadata')

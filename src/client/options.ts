@@ -32,7 +32,10 @@ export interface ClientOptions {
   readonly metadataMinIntervalMs?: number
   /** Metadata older than this is refreshed while anything uses it. Default 300,000 ms (Java's metadata.max.age.ms). */
   readonly metadataMaxAgeMs?: number
-  /** Whether looking up a topic that does not exist may create it, where the broker does that. Default false. */
+  /**
+   * Whether a topic that is wanted, such as one to send to, may be created by a broker that does that
+   * (`auto.create.topics.enable`). Watching a topic, and consuming it, never creates it. Default true.
+   */
   readonly allowAutoTopicCreation?: boolean
   /** The rack or zone that this client runs in; fetches prefer replicas there (KIP-392). Default none. */
   readonly rack?: string
@@ -82,7 +85,7 @@ export const clientOptions = {
   maxBackoffMs: { check: is.milliseconds(), default: 1_000 },
   metadataMinIntervalMs: { check: is.milliseconds(), default: 100 },
   metadataMaxAgeMs: { check: is.milliseconds(1), default: 300_000 },
-  allowAutoTopicCreation: { check: is.boolean, default: false },
+  allowAutoTopicCreation: { check: is.boolean, default: true },
   rack: { check: is.optional(is.string), default: undefined },
   maxResponseBytes: { check: is.integer(1024, 0x7fff_ffff), default: 134_217_728 },
   logger: { check: is.object<Logger>(), default: silentLogger },

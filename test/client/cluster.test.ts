@@ -422,6 +422,24 @@ test('ensureTopic waits until the topic is there', async () => {
   await cluster.stop()
 })
 
+test('only a topic that is wanted may be created, and only when that is allowed', async () => {
+  const net = new Net()
+  const cluster = net.cluster()
+  cluster.watch(['watched'])
+  await net.clock.during(Promise.all([cluster.refresh({ topics: ['looked-for'] }), cluster.ensureTopic('t')]))
+  const asked = () =>
+    net.asked().map(({ body }) => [body.topics?.map(({ name }) => name).sort(), body.allowAutoTopicCreation])
+  assert.deepEqual(asked(), [
+    [['t'], true],
+    [['looked-for', 'watched'], false],
+  ])
+  await cluster.stop()
+  const strict = net.cluster({ allowAutoTopicCreation: false })
+  await net.clock.during(strict.ensureTopic('t'))
+  assert.deepEqual(asked().at(-1), [['t'], false])
+  await strict.stop()
+})
+
 test('ensureTopic rejects with the last reason, in time', async () => {
   const net = new Net()
   const cluster = net.cluster()

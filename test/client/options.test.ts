@@ -56,7 +56,7 @@ test('defaults are those of the docs, and the result is frozen', () => {
     maxBackoffMs: 1_000,
     metadataMinIntervalMs: 100,
     metadataMaxAgeMs: 300_000,
-    allowAutoTopicCreation: false,
+    allowAutoTopicCreation: true,
     rack: undefined,
     maxResponseBytes: 134_217_728,
   })
