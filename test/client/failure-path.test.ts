@@ -13,7 +13,7 @@ import { VirtualClock } from '../../src/util/virtual-clock.ts'
 import { seed } from '../support/seed.ts'
 import { encoded } from './fake-broker.ts'
 
-const ROUNDS = 300
+const ROUNDS = 150
 const version = 4
 
 /** How a stream comes to its end. */
