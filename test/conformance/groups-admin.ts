@@ -43,7 +43,10 @@ export function groupAdminCases(target: Targeted): void {
       }
       const completing = { state: 'CompletingRebalance', type: 'consumer', data: '', members: [member] }
       // Kafka describes what its log holds: a new group is not in it at once.
-      await eventually('the group', async () => ((await describe()).state === 'Dead' ? undefined : true))
+      await eventually('the group', async () => {
+        const { groups } = await connection.send(describeGroups, 5, { groups: [groupId] })
+        return groups[0]?.groupState === 'Dead' ? undefined : true
+      })
       assert.deepEqual(await describe(), completing)
       const assignments = [{ memberId: joined.memberId, assignment: Buffer.from('mine') }]
       await syncAs(connection, groupId, joined, { assignments, groupInstanceId: 'one' })
