@@ -101,7 +101,10 @@ export class Accumulator {
     if (batch === undefined) return
     partition.open = undefined
     if (batch.count === 0) return this.#discard(batch)
-    partition.expectedBytes = (batch.builder as BatchBuilder).sizeBytes
+    const { sizeBytes } = batch.builder as BatchBuilder
+    const { expectedBytes } = partition
+    partition.expectedBytes =
+      sizeBytes > expectedBytes ? sizeBytes : expectedBytes - ((expectedBytes - sizeBytes) >> 2)
     batch.due = true
     batch.seal(this.#settings.compression, this.#settings.compressionLevel)
     this.#parts.queue.append(partition.stream, batch)

@@ -12,7 +12,7 @@ import { BufferPool } from './buffer-pool.ts'
 export const CALL_BYTES = 512
 
 export class Bounds {
-  readonly pool = new BufferPool()
+  readonly pool: BufferPool
   readonly #bufferBytes: number
   /** Calls of `send` that are accepted, at least in part, and not settled. */
   calls = 0
@@ -21,6 +21,7 @@ export class Bounds {
 
   constructor(bufferBytes: number) {
     this.#bufferBytes = bufferBytes
+    this.pool = new BufferPool(bufferBytes)
   }
 
   get heldBytes(): number {

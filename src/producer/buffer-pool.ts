@@ -2,7 +2,8 @@
  * The memory of batches: buffers in powers of two, lent to a batch's builder and used again after its answer.
  *
  * `heldBytes` counts capacity, not content: what is lent, and what batches hold besides (compressed copies, halves
- * of a split). Idle buffers are kept only while lent and idle together stay within what was lent lately.
+ * of a split). Idle buffers are kept while lent and idle together are not much more than what was lent lately, and
+ * never beyond the limit.
  */
 import { assert } from '../util/assert.ts'
 
@@ -18,11 +19,16 @@ export function capacityFor(bytes: number): number {
 }
 
 export class BufferPool {
+  readonly #limitBytes: number
   readonly #idle = new Map<number, Buffer[]>()
   #heldBytes = 0
   #idleBytes = 0
   #peakBytes = KEPT_BYTES
   #loans = 0
+
+  constructor(limitBytes: number = Number.POSITIVE_INFINITY) {
+    this.#limitBytes = limitBytes
+  }
 
   /** Bytes in use: what counts against bufferBytes. */
   get heldBytes(): number {
@@ -39,7 +45,7 @@ export class BufferPool {
       return reused
     }
     // What is idle has other sizes than are asked for now.
-    if (this.#heldBytes + this.#idleBytes > this.#peakBytes) this.clear()
+    this.#shrink()
     return Buffer.allocUnsafeSlow(capacity)
   }
 
@@ -47,7 +53,7 @@ export class BufferPool {
     const capacity = buffer.length
     this.#heldBytes -= capacity
     assert(this.#heldBytes >= 0, 'a buffer was given back twice')
-    if (this.#heldBytes + this.#idleBytes + capacity > this.#peakBytes) return
+    if (this.#heldBytes + this.#idleBytes + capacity > this.#keptBytes()) return
     let stack = this.#idle.get(capacity)
     if (stack === undefined) this.#idle.set(capacity, (stack = []))
     stack.push(buffer)
@@ -79,12 +85,19 @@ export class BufferPool {
     this.#shrink()
   }
 
-  /** Lets idle buffers go, the largest first, until what is there was needed lately. */
+  /** Sizes change from batch to batch, so somewhat more is kept than was ever lent at once. */
+  #keptBytes(): number {
+    return Math.min(this.#limitBytes, KEPT_BYTES + this.#peakBytes * 1.5)
+  }
+
+  /** Lets idle buffers go, the largest first, until no more is there than is to be kept. */
   #shrink(): void {
+    const keptBytes = this.#keptBytes()
+    if (this.#heldBytes + this.#idleBytes <= keptBytes) return
     const sizes = [...this.#idle.keys()].sort((a, b) => b - a)
     for (const capacity of sizes) {
       const stack = this.#idle.get(capacity) as Buffer[]
-      while (stack.length > 0 && this.#heldBytes + this.#idleBytes > this.#peakBytes) {
+      while (stack.length > 0 && this.#heldBytes + this.#idleBytes > keptBytes) {
         stack.pop()
         this.#idleBytes -= capacity
       }

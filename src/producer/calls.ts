@@ -102,28 +102,29 @@ export class ManyCall {
   constructor(resolve: (receipts: Receipt[]) => void, reject: (error: OttlaError) => void, count: number) {
     this.#resolve = resolve
     this.#reject = reject
-    this.#outcomes = new Array(count).fill(undefined)
+    this.#outcomes = new Array(count)
     this.#left = count
   }
 
   delivered(run: ManyRun, landing: Landing, index: number): number {
     const outcomes = this.#outcomes
-    const { first, count, timestamp } = run
-    for (let at = 0; at < count; at++) {
-      assert(outcomes[first + at] === undefined, 'a record was settled twice')
-      outcomes[first + at] = receiptOf(landing, index + at, timestamp)
+    const { places, timestamp } = run
+    for (let at = 0; at < places.length; at++) {
+      const place = places[at] as number
+      assert(outcomes[place] === undefined, 'a record was settled twice')
+      outcomes[place] = receiptOf(landing, index + at, timestamp)
     }
-    return this.#finish(count)
+    return this.#finish(places.length)
   }
 
-  failed(first: number, count: number, error: OttlaError): number {
+  failed(places: readonly number[], error: OttlaError): number {
     const outcomes = this.#outcomes
-    for (let at = first; at < first + count; at++) {
-      assert(outcomes[at] === undefined, 'a record was settled twice')
-      outcomes[at] = error
+    for (const place of places) {
+      assert(outcomes[place] === undefined, 'a record was settled twice')
+      outcomes[place] = error
     }
-    this.#failures += count
-    return this.#finish(count)
+    this.#failures += places.length
+    return this.#finish(places.length)
   }
 
   #finish(count: number): number {
@@ -140,22 +141,28 @@ const resultOf = (outcome: Receipt | OttlaError | undefined): DeliveryResult =>
     ? { status: 'failed', error: outcome }
     : { status: 'delivered', ...(outcome as Receipt) }
 
+/** Neighbouring records of a batch that belong to one call, and have one timestamp. */
 export class ManyRun implements Run {
-  count = 1
   readonly timestamp: number
   readonly #call: ManyCall
-  /** The place of its first record in the call. */
-  readonly first: number
+  /** Where the records stand in the call: with keys they are scattered over the batches. */
+  readonly places: number[]
 
-  constructor(call: ManyCall, first: number, timestamp: number) {
+  constructor(call: ManyCall, places: number[], timestamp: number) {
     this.#call = call
-    this.first = first
+    this.places = places
     this.timestamp = timestamp
   }
 
-  /** Whether the call's record `ordinal` can be told together with the ones of this run. */
-  goesOnWith(call: ManyCall, ordinal: number, timestamp: number): boolean {
-    return call === this.#call && ordinal === this.first + this.count && timestamp === this.timestamp
+  get count(): number {
+    return this.places.length
+  }
+
+  /** Takes a record of the call too; false when it needs a run of its own. */
+  takes(call: ManyCall, place: number, timestamp: number): boolean {
+    if (call !== this.#call || timestamp !== this.timestamp) return false
+    this.places.push(place)
+    return true
   }
 
   timestampAt(): number {
@@ -167,14 +174,11 @@ export class ManyRun implements Run {
   }
 
   failed(error: OttlaError): number {
-    return this.#call.failed(this.first, this.count, error)
+    return this.#call.failed(this.places, error)
   }
 
   cut(count: number): Run {
-    const rest = new ManyRun(this.#call, this.first + count, this.timestamp)
-    rest.count = this.count - count
-    this.count = count
-    return rest
+    return new ManyRun(this.#call, this.places.splice(count), this.timestamp)
   }
 }
 

@@ -87,19 +87,19 @@ export class SendManyCaller implements Caller {
   }
 
   runFor(index: number, timestamp: number, last: Run | undefined): Run | undefined {
-    if (last instanceof ManyRun && last.goesOnWith(this.#call, index, timestamp)) {
-      last.count++
-      return undefined
-    }
-    return new ManyRun(this.#call, index, timestamp)
+    if (last instanceof ManyRun && last.takes(this.#call, index, timestamp)) return undefined
+    return new ManyRun(this.#call, [index], timestamp)
   }
 
   refuse(index: number, error: OttlaError): number {
-    return this.#call.failed(index, 1, error)
+    return this.#call.failed([index], error)
   }
 
   failFrom(index: number, error: OttlaError): number {
-    if (index > 0) return this.#call.failed(index, this.#count - index, error)
+    if (index > 0) {
+      const rest = Array.from({ length: this.#count - index }, (_, place) => index + place)
+      return this.#call.failed(rest, error)
+    }
     this.#reject(error)
     return 1
   }

@@ -39,7 +39,7 @@ export class ProducerPartition {
   lastError: OttlaError | undefined
   /** The offset behind the last acknowledged record; -1 while there is none. */
   nextOffset = -1
-  /** What its last batch took: the size to begin with. */
+  /** What its last batches took, the larger ones above all: the size to begin with. */
   expectedBytes = 0
   /** Its topic has fewer partitions now. */
   isGone = false

@@ -146,7 +146,7 @@ test('a call is settled once: a second time is a bug', () => {
     () => undefined,
     2,
   )
-  const run = new ManyRun(call, 0, 1)
+  const run = new ManyRun(call, [0], 1)
   assert.equal(run.delivered(landing, 0), 0)
   assert.throws(() => run.delivered(landing, 0), isBug)
 })
@@ -160,11 +160,10 @@ test('a call for several answers in its own order, however its records came to l
     () => assert.fail(),
     3,
   )
-  assert.equal(new ManyRun(call, 2, 7).delivered(landing, 4), 0)
-  const run = new ManyRun(call, 0, 7)
-  assert.equal(run.goesOnWith(call, 1, 8), false)
-  assert.equal(run.goesOnWith(call, 1, 7), true)
-  run.count++
+  assert.equal(new ManyRun(call, [2], 7).delivered(landing, 4), 0)
+  const run = new ManyRun(call, [0], 7)
+  assert.equal(run.takes(call, 1, 8), false)
+  assert.equal(run.takes(call, 1, 7), true)
   assert.equal(run.delivered({ ...landing, appendTime: 99 }, 0), 1)
   assert.deepEqual(
     receipts.map(({ offset, timestamp }) => [offset, timestamp]),
@@ -185,8 +184,8 @@ test('a call for several that failed in part tells each outcome', () => {
     },
     2,
   )
-  call.failed(0, 1, new OttlaError('DROPPED', 'dropped'))
-  assert.equal(new ManyRun(call, 1, 7).delivered({ ...landing, baseOffset: -1 }, 3), 1)
+  call.failed([0], new OttlaError('DROPPED', 'dropped'))
+  assert.equal(new ManyRun(call, [1], 7).delivered({ ...landing, baseOffset: -1 }, 3), 1)
   assert.ok(error instanceof PartialDeliveryError)
   assert.deepEqual(
     error.results.map((result) => (result.status === 'failed' ? result.error.code : result.offset)),
