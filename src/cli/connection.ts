@@ -27,6 +27,8 @@ export interface ConnectionFlags {
   readonly username?: string | undefined
   readonly passwordFile?: string | undefined
   readonly timeoutMs: number
+  /** Of `produce` alone. */
+  readonly autoCreate?: true | undefined
   readonly json?: true | undefined
 }
 
@@ -86,8 +88,12 @@ export function kafkaOptions(flags: ConnectionFlags, env: NodeJS.ProcessEnv = pr
   if (brokers.length === 0) {
     throw new UsageError('No brokers are named: give --brokers host:port, or set KAFKA_BROKERS.')
   }
-  const security = { tls: tlsOptions(flags, env), sasl: saslOptions(flags, env) }
-  return { clientId, brokers, requestTimeoutMs, ...present(security) }
+  const optional = {
+    tls: tlsOptions(flags, env),
+    sasl: saslOptions(flags, env),
+    allowAutoTopicCreation: flags.autoCreate,
+  }
+  return { clientId, brokers, requestTimeoutMs, ...present(optional) }
 }
 
 function tlsOptions(flags: ConnectionFlags, env: NodeJS.ProcessEnv): KafkaOptions['tls'] {

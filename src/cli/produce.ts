@@ -7,7 +7,7 @@
 import { fstatSync } from 'node:fs'
 import type { DeliveryReport, ProducerOptions, ProducerRecord } from '../index.ts'
 import { systemClock } from '../util/clock.ts'
-import { integer, option } from './command.ts'
+import { integer, option, present } from './command.ts'
 import { type ConnectionFlags, connected, withKafka } from './connection.ts'
 import { exitCode, UsageError } from './failure.ts'
 import { linesOf } from './lines.ts'
@@ -58,6 +58,7 @@ export const produceCommand = () =>
         integer(1, 0x7fff_ffff),
       ),
     )
+    .addOption(option('--auto-create', 'ask for the topic, where brokers create what is asked for'))
     .addOption(option('--no-progress', 'no progress on a terminal'))
     .action(produce)
 
@@ -87,8 +88,9 @@ async function produce(topic: string, flags: ProduceFlags): Promise<void> {
   const told = new Set<string>()
   const complain = (what: string, message: string) => {
     // The first of a kind says enough; the summary counts them all.
-    if (told.size < 20 && !told.has(message)) progress.log(`ottla: ${what}: ${message}`)
+    if (told.size === 20 || told.has(message)) return
     told.add(message)
+    progress.log(`ottla: ${what}: ${message}`)
   }
   const onDelivery = (report: DeliveryReport) => {
     if (report.status === 'delivered') tally.delivered++
@@ -100,21 +102,21 @@ async function produce(topic: string, flags: ProduceFlags): Promise<void> {
   if (flags.progress) progress.start()
   try {
     await withKafka(flags, async (kafka) => {
+      // Said now, in a word, rather than by every record when its time is over.
+      if (!flags.autoCreate) await kafka.admin().describeTopics([topic])
       const producer = kafka.producer({ ...producerOptions(flags), onDelivery })
       await producer.start()
       for await (const line of untilInterrupted(process.stdin)) {
         tally.read++
         tally.readBytes += line.length + 1
-        const record = recordOf(line, topic, flags, (message) => {
-          tally.invalid++
-          complain(`line ${tally.read}`, message)
-        })
-        if (record === undefined) continue
-        await producer.enqueue(record).catch((error: Error) => {
-          // Refused at once: too large, or the topic is not there. It is never reported.
-          tally.failed++
-          complain(`line ${tally.read}`, error.message)
-        })
+        try {
+          await producer.enqueue(recordOf(line, topic, flags))
+        } catch (error) {
+          // No record, or refused at once (too large, no such topic): no report of it will come.
+          if (error instanceof UsageError) tally.invalid++
+          else tally.failed++
+          complain(`line ${tally.read}`, (error as Error).message)
+        }
       }
       await producer.stop()
     })
@@ -132,31 +134,23 @@ const producerOptions = (flags: ProduceFlags): ProducerOptions => ({
   ...(flags.deliveryTimeoutMs === undefined ? {} : { deliveryTimeoutMs: flags.deliveryTimeoutMs }),
 })
 
-/** The record that a line means, or a complaint. */
+/** The record that a line means. @throws UsageError */
 function recordOf(
   line: Buffer,
   topic: string,
-  flags: ProduceFlags,
-  complain: (message: string) => void,
-): ProducerRecord | undefined {
-  const fixed = flags.partition === undefined ? {} : { partition: flags.partition }
-  if (flags.json) {
-    try {
-      return { ...recordFromJson(line.toString(), topic), ...fixed }
-    } catch (error) {
-      if (!(error instanceof UsageError)) throw error
-      complain(error.message)
-      return undefined
-    }
+  { json, keySeparator, partition }: ProduceFlags,
+): ProducerRecord {
+  const fixed = present({ partition })
+  if (json) return { ...recordFromJson(line.toString(), topic), ...fixed }
+  if (keySeparator === undefined) return { topic, value: line, ...fixed }
+  const at = line.indexOf(keySeparator)
+  if (at === -1) throw new UsageError(`there is no ${JSON.stringify(keySeparator)} between a key and a value`)
+  return {
+    topic,
+    key: line.subarray(0, at),
+    value: line.subarray(at + Buffer.byteLength(keySeparator)),
+    ...fixed,
   }
-  if (flags.keySeparator === undefined) return { topic, value: line, ...fixed }
-  const at = line.indexOf(flags.keySeparator)
-  if (at === -1) {
-    complain(`there is no ${JSON.stringify(flags.keySeparator)} between a key and a value`)
-    return undefined
-  }
-  const value = line.subarray(at + Buffer.byteLength(flags.keySeparator))
-  return { topic, key: line.subarray(0, at), value, ...fixed }
 }
 
 /** At the first SIGINT reading ends, and what was read is delivered; a second one ends the process. */

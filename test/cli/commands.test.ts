@@ -114,11 +114,27 @@ test('produce counts what is not understood and what is not delivered, and ends 
   assert.deepEqual(valuesOf('bad'), ['good'])
 })
 
-test('produce to a topic that is not there fails in a sentence', async () => {
-  const { code, stderr } = await cli('produce nowhere --timeout-ms 1500 --delivery-timeout-ms 1500', 'x\n')
+test('produce to a topic that is not there fails at once, with nothing read', async () => {
+  const { code, stdout, stderr } = await cli('produce nowhere', 'x\n')
+  assert.deepEqual([code, stdout, stderr], [1, '', 'ottla: There is no topic nowhere.\n'])
+})
+
+test('produce gives up what cannot be delivered in time, and says so', async (t) => {
+  cluster.createTopic('stuck', 1)
+  const fault = cluster.faults.on({ api: 'Produce', topic: 'stuck' }, { error: 'NOT_ENOUGH_REPLICAS' })
+  t.after(() => fault.remove())
+  const { code, stderr } = await cli('produce stuck --delivery-timeout-ms 1000', 'x\ny\n')
   assert.equal(code, 1)
-  assert.match(stderr, /nowhere/)
-  assert.doesNotMatch(stderr, / {4}at /)
+  assert.match(stderr, /^ottla: not delivered: .*\n0 records delivered, 2 failed in /)
+})
+
+test('produce to a topic that the brokers create', async (t) => {
+  const open = await startCluster({ autoCreateTopics: true })
+  t.after(() => open.stop())
+  const args = ['produce', 'new', '--auto-create', '-b', open.brokers.join(',')]
+  const { code, stderr } = await runCli(args, { input: 'x\n' })
+  assert.equal(code, 0, stderr)
+  assert.equal(open.records('new', 0).length, 1)
 })
 
 test('produce stops reading at SIGINT and delivers what it has read', async () => {
