@@ -48,7 +48,8 @@ test('idle buffers go when the need is less, or of other sizes', () => {
   assert.ok(large.includes(pool.allocate(1_048_576)))
   for (let loan = 0; loan < 20_000; loan++) pool.release(pool.allocate(1_024))
   assert.equal(pool.heldBytes, 1_048_576)
-  assert.ok(!large.includes(pool.allocate(1_048_576)), 'the others are gone')
+  const more = [pool.allocate(1_048_576), pool.allocate(1_048_576)]
+  assert.ok(!more.every((buffer) => large.includes(buffer)), 'of the seven others one is kept at most')
 })
 
 test('the bound counts capacity and calls, and always admits something', () => {

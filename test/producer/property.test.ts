@@ -59,6 +59,7 @@ function check(run: RunResult): void {
   for (const number of copies.keys()) {
     assert.ok(run.reports.has(number), `record ${number} is in the log and was never accepted`)
   }
+  assert.deepEqual(run.stuck, [], 'records were not delivered although nothing was wrong any more')
   assert.equal(run.stats.heldBytes, 0, 'memory is still counted although everything is settled')
   assert.equal(run.stats.unsettledCalls, 0)
   assert.equal(run.stats.uncertain, 0, 'something could not be proved')

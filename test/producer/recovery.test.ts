@@ -56,8 +56,9 @@ test('the proof waits for the high watermark', async () => {
     const release = [1, 2, 3]
       .filter((node) => node !== leader)
       .map((node) => cluster.holdReplica(node, 'orders', 0))
-    cluster.faults.on({ api: 'Produce', times: 1 }, 'apply-then-drop')
-    cluster.faults.on({ api: 'Produce', times: 1 }, { error: 'OUT_OF_ORDER_SEQUENCE_NUMBER' })
+    const lost = cluster.faults.on({ api: 'Produce', times: 1 }, 'apply-then-drop')
+    const outOfOrder = { error: 'OUT_OF_ORDER_SEQUENCE_NUMBER' }
+    cluster.faults.on({ api: 'Produce', times: 1, where: () => lost.hits > 0 }, outOfOrder)
     let isSettled = false
     const sent = producer.send({ topic: 'orders', value: 'held' }).then((receipt) => {
       isSettled = true

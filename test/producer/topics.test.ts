@@ -65,20 +65,37 @@ test('a deleted topic: its records wait, and fail when it stays away', async () 
   })
 })
 
+/** The topic id that a Produce request names. */
+const topicIdOf = (request: Readonly<Record<string, unknown>>): string =>
+  (request['topicData'] as { topicId: string }[])[0]?.topicId ?? ''
+
 test('a topic made anew under the same name gets what was not settled, once and in order', async () => {
   await withProducer(
     { cluster: { autoCreateTopics: false }, producer: oneByOne },
     async ({ cluster, producer, during, values, clock }) => {
       await during(producer.send({ topic: 'orders', value: 'old' }))
-      const fault = cluster.faults.on({ api: 'Produce' }, { delayMs: 50 })
+      let oldId = ''
+      const where = (request: Readonly<Record<string, unknown>>) => {
+        oldId = topicIdOf(request)
+        return true
+      }
+      const fault = cluster.faults.on({ api: 'Produce', where }, { delayMs: 50 })
       const wanted = range(8).map((index) => alone(`${index}`))
-      const sent = wanted.map((value) => producer.send({ topic: 'orders', value }))
+      const sent = Promise.all(wanted.map((value) => producer.send({ topic: 'orders', value })))
+      sent.catch(() => undefined)
       await clock.advance(5)
       cluster.deleteTopic('orders')
       await clock.advance(30)
       cluster.createTopic('orders', 1)
       fault.remove()
-      await during(Promise.all(sent))
+      // The new log knows nothing of the producer: a second batch behind a refused first one would be taken.
+      const isNew = (request: Readonly<Record<string, unknown>>) => topicIdOf(request) !== oldId
+      const refused = cluster.faults.on(
+        { api: 'Produce', times: 1, where: isNew },
+        { error: 'NOT_ENOUGH_REPLICAS' },
+      )
+      await during(sent)
+      assert.equal(refused.hits, 1)
       assert.deepEqual(values('orders'), wanted)
     },
   )
@@ -208,4 +225,28 @@ test('a custom partitioner decides once per record, and is held to its contract'
     await during(producer.send({ topic: 'many', partition: 0, value: 'named' }))
     assert.deepEqual([values('many', 3), values('many', 0)], [['a'], ['named']])
   })
+})
+
+test('nothing goes to a new leader before the old one has answered, or order would be lost without numbers', async () => {
+  const options = { acks: 1, maxInFlight: 5, ...oneByOne } as const
+  await withProducer(
+    { cluster: three, producer: options },
+    async ({ cluster, producer, during, values, clock }) => {
+      await during(
+        producer.send(range(2).map((partition) => ({ topic: 'many', partition, value: 'before' }))),
+      )
+      const old = cluster.leaderOf('many', 0)
+      cluster.faults.on({ api: 'Produce', node: old, times: 1 }, { delayMs: 300 })
+      const first = producer.send({ topic: 'many', partition: 0, value: alone('first') })
+      await clock.advance(5)
+      cluster.moveLeader('many', 0, (old % 3) + 1)
+      // The other partition's failure brings new metadata.
+      cluster.faults.on({ api: 'Produce', partition: 1, times: 1 }, { error: 'LEADER_NOT_AVAILABLE' })
+      await during(producer.send({ topic: 'many', partition: 1, value: 'other' }))
+      await clock.advance(50)
+      const second = producer.send({ topic: 'many', partition: 0, value: alone('second') })
+      await during(Promise.all([first, second]))
+      assert.deepEqual(values('many', 0), ['before', alone('first'), alone('second')])
+    },
+  )
 })

@@ -30,12 +30,15 @@ export interface RunResult {
   /** The numbers in the log of each partition, in its order. */
   readonly logs: Map<string, number[]>
   readonly trace: string[]
+  /** Records that were sent when every fault was over, and that were not delivered. */
+  readonly stuck: readonly number[]
   readonly stats: Producer['stats']
 }
 
 const TOPICS = { one: 1, three: 3 } as const
 /** A record's timestamp is its number: that is how a report tells which record it is about. */
 const FIRST_TIMESTAMP = 1_700_000_000_000
+const PATIENT_MS = 30_000
 const NODES = [1, 2, 3] as const
 
 const produceFaults: readonly FaultAction[] = [
@@ -113,6 +116,7 @@ interface World {
 
 class Schedule {
   readonly #world: World
+  readonly #options: ProducerOptions
   readonly #producer: Producer
   readonly #answers = new Map<number, string[]>()
   readonly #reports = new Map<number, Outcome[]>()
@@ -124,11 +128,12 @@ class Schedule {
 
   constructor(world: World) {
     this.#world = world
-    this.#producer = world.kafka.producer(this.#options())
+    this.#options = this.#chooseOptions()
+    this.#producer = world.kafka.producer(this.#options)
     this.#producer.onDelivery((report) => this.#note(report))
   }
 
-  #options(): ProducerOptions {
+  #chooseOptions(): ProducerOptions {
     const { random } = this.#world
     const pick = <T>(...choices: readonly T[]): T => choices[random.below(choices.length)] as T
     return {
@@ -140,7 +145,7 @@ class Schedule {
       onFull: pick('wait', 'wait', 'reject', 'drop-oldest'),
       maxWaitingCalls: pick(3, 10_000),
       requestTimeoutMs: pick(200, 1_000),
-      deliveryTimeoutMs: pick(500, 3_000, 30_000),
+      deliveryTimeoutMs: pick(500, 3_000, PATIENT_MS, PATIENT_MS),
       unknownTopicTimeoutMs: pick(500, 30_000),
       retryBackoffMs: 10,
       retryBackoffMaxMs: 100,
@@ -162,12 +167,16 @@ class Schedule {
   async finish(): Promise<RunResult> {
     const { random, clock, cluster } = this.#world
     const way = random.below(4)
+    const firstProbe = this.#nextNumber
+    if (way > 1) {
+      await this.#healed()
+      await clock.during(this.#producer.flush())
+      this.#probe()
+    }
     const ended =
       way === 0
         ? this.#producer.abort('the schedule says so')
-        : way === 1
-          ? this.#producer.stop({ timeoutMs: random.below(300) })
-          : this.#healed().then(() => this.#producer.stop({ timeoutMs: 120_000 }))
+        : this.#producer.stop({ timeoutMs: way === 1 ? random.below(300) : 120_000 })
     await clock.during(ended)
     await clock.during(Promise.allSettled(this.#calls))
     this.#trace.push(`ended ${way} at ${clock.monotonic()}`)
@@ -189,8 +198,27 @@ class Schedule {
       reports: this.#reports,
       logs,
       trace: this.#trace,
+      stuck: this.#stuckFrom(firstProbe),
       stats: this.#producer.stats,
     }
+  }
+
+  /** One record to each partition, when nothing disturbs any more. */
+  #probe(): void {
+    for (const [topic, partitions] of Object.entries(TOPICS)) {
+      for (let partition = 0; partition < partitions; partition++) {
+        const number = this.#nextNumber++
+        const record = { topic, partition, value: 'probe', timestamp: FIRST_TIMESTAMP + number }
+        this.#answer(this.#producer.send(record), [number])
+      }
+    }
+  }
+
+  /** A short delivery timeout may be over before the last connection that hangs is given up. */
+  #stuckFrom(firstProbe: number): number[] {
+    if (this.#options.deliveryTimeoutMs !== PATIENT_MS) return []
+    const probes = [...this.#reports].filter(([number]) => number >= firstProbe)
+    return probes.filter(([, [report]]) => report?.status !== 'delivered').map(([number]) => number)
   }
 
   async #healed(): Promise<void> {
