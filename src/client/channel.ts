@@ -18,6 +18,7 @@ import type { Logger } from '../util/logger.ts'
 import { readInto } from './dial.ts'
 import { FrameReader } from './frame-reader.ts'
 import { type Entry, InFlight } from './in-flight.ts'
+import { Outbox } from './outbox.ts'
 
 export interface ChannelSettings {
   readonly stream: Duplex
@@ -41,8 +42,6 @@ export interface Call {
   readonly urgent: boolean
 }
 
-/** Up to this many bytes, one copied write is cheaper than a writev of its pieces. */
-const COPY_UP_TO = 16 * 1024
 const API_VERSIONS = 18
 
 export class Channel {
@@ -50,17 +49,13 @@ export class Channel {
   readonly #stream: Duplex
   readonly #clock: Clock
   readonly #frames: FrameReader
+  readonly #outbox: Outbox
   readonly #inFlight = new InFlight()
   readonly #closeListeners: ((reason: OttlaError) => void)[] = []
   #drainWaiters: (() => void)[] = []
   #idleWaiters: (() => void)[] = []
   #nextCorrelationId = 0
   #holds = 0
-  #pieces: Uint8Array[] = []
-  #pieceBytes = 0
-  /** Requests without a response whose bytes are in `#pieces`. */
-  #unflushed: Entry[] = []
-  #flushScheduled = false
   #timer: Timer | undefined
   #timerAt = Number.POSITIVE_INFINITY
   #ended: OttlaError | undefined
@@ -71,13 +66,14 @@ export class Channel {
     this.#settings = settings
     this.#stream = settings.stream
     this.#clock = settings.clock
+    this.#outbox = new Outbox(settings.stream)
     this.#frames = new FrameReader(settings.maxResponseBytes, (frame) => this.#onFrame(frame))
     this.#listen()
   }
 
   /** Requests that wait: for a response, to be written, or for the channel to be released. */
   get inFlight(): number {
-    return this.#inFlight.onWire.length + this.#inFlight.unanswered.length + this.#inFlight.held.length
+    return this.#inFlight.onWire.length + this.#inFlight.unanswered.size + this.#inFlight.held.length
   }
 
   get isOpen(): boolean {
@@ -91,7 +87,7 @@ export class Channel {
 
   /** Whether the stream holds more unsent bytes than its mark. */
   get needsDrain(): boolean {
-    return this.#stream.writableNeedDrain || this.#pieceBytes > this.#stream.writableHighWaterMark
+    return this.#outbox.isFull
   }
 
   /** Resolves when `needsDrain` is false or the channel has ended. */
@@ -174,57 +170,23 @@ export class Channel {
   // -------------------------------------------------------------------------------------------- writing
 
   #write(entry: Entry): void {
-    for (const piece of entry.pieces) {
-      this.#pieces.push(piece)
-      this.#pieceBytes += piece.length
-    }
+    const { pieces } = entry
     entry.pieces = []
-    if (entry.expectResponse) {
-      entry.deadline = this.#clock.monotonic() + entry.timeoutMs
-      this.#inFlight.onWire.push(entry)
-      if (entry.deadline < this.#timerAt) this.#arm(entry.deadline)
-    } else {
-      this.#inFlight.unanswered.push(entry)
-      this.#unflushed.push(entry)
+    if (!entry.expectResponse) {
+      this.#inFlight.unanswered.add(entry)
+      this.#outbox.add(pieces, () => this.#settleWritten(entry))
+      return
     }
-    if (!this.#flushScheduled) {
-      this.#flushScheduled = true
-      process.nextTick(this.#flush)
-    }
+    this.#outbox.add(pieces)
+    entry.deadline = this.#clock.monotonic() + entry.timeoutMs
+    this.#inFlight.onWire.push(entry)
+    if (entry.deadline < this.#timerAt) this.#arm(entry.deadline)
   }
 
-  readonly #flush = (): void => {
-    this.#flushScheduled = false
-    if (this.#ended !== undefined) return
-    const pieces = this.#pieces
-    const bytes = this.#pieceBytes
-    this.#pieces = []
-    this.#pieceBytes = 0
-    const unanswered = this.#unflushed
-    let onWritten: (() => void) | undefined
-    if (unanswered.length > 0) {
-      this.#unflushed = []
-      onWritten = () => this.#settleWritten(unanswered)
-    }
-    if (pieces.length === 1) this.#stream.write(pieces[0], onWritten)
-    else if (bytes <= COPY_UP_TO) this.#stream.write(Buffer.concat(pieces, bytes), onWritten)
-    else this.#writePieces(pieces, onWritten)
-  }
-
-  #writePieces(pieces: readonly Uint8Array[], onWritten: (() => void) | undefined): void {
-    this.#stream.cork()
-    for (const [index, piece] of pieces.entries()) {
-      this.#stream.write(piece, index === pieces.length - 1 ? onWritten : undefined)
-    }
-    this.#stream.uncork()
-  }
-
-  /** Requests without a response are done when their bytes have left this process. */
-  #settleWritten(entries: Entry[]): void {
-    if (this.#ended !== undefined) return
-    const written = new Set(entries)
-    this.#inFlight.unanswered = this.#inFlight.unanswered.filter((entry) => !written.has(entry))
-    for (const entry of written) entry.resolve(undefined)
+  /** A request without a response is done when its bytes have left this process. */
+  #settleWritten(entry: Entry): void {
+    if (!this.#inFlight.unanswered.delete(entry)) return
+    entry.resolve(undefined)
     this.#noteProgress()
   }
 
@@ -283,7 +245,7 @@ export class Channel {
   // -------------------------------------------------------------------------------------------- waiting
 
   #isQuiet(): boolean {
-    return this.#inFlight.onWire.length === 0 && this.#inFlight.unanswered.length === 0
+    return this.#inFlight.onWire.length === 0 && this.#inFlight.unanswered.size === 0
   }
 
   #noteProgress(): void {
@@ -332,8 +294,7 @@ export class Channel {
     this.#ended = reason
     if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer)
     this.#timer = undefined
-    this.#pieces = []
-    this.#pieceBytes = 0
+    this.#outbox.clear()
     this.#stream.destroy()
     const now = this.#clock.monotonic()
     const head = isAboutHead ? this.#inFlight.onWire.peek() : undefined

@@ -30,7 +30,7 @@ export interface Entry {
 export class InFlight {
   readonly onWire = new Fifo<Entry>()
   readonly held = new Fifo<Entry>()
-  unanswered: Entry[] = []
+  readonly unanswered = new Set<Entry>()
 
   /** Takes the entry that a response with this correlation id answers. */
   answer(correlationId: number): Entry {
@@ -62,7 +62,7 @@ export class InFlight {
     const all = [...this.onWire, ...this.unanswered, ...this.held]
     this.onWire.clear()
     this.held.clear()
-    this.unanswered = []
+    this.unanswered.clear()
     return all.sort((a, b) => a.correlationId - b.correlationId)
   }
 }

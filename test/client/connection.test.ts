@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { test } from 'node:test'
 import { Connection } from '../../src/client/connection.ts'
 import type { Dial } from '../../src/client/dial.ts'
@@ -341,6 +342,26 @@ test('a request without a response resolves when it is written', async () => {
   await connection.request(metadata, noTopics)
   assert.equal(broker.of(produce).length, 2)
   connection.close()
+})
+
+test('a request without a response rejects when it could not be written', async () => {
+  const broker = new FakeBroker()
+  let isBroken = false
+  const dial: Dial = (address, options) => {
+    const stream = broker.dial(address, options) as Duplex
+    const write = stream._write.bind(stream)
+    stream._write = (chunk, encoding, done) => {
+      if (isBroken) setImmediate(() => done(new Error('broken pipe')))
+      else write(chunk, encoding, done)
+    }
+    Object.assign(stream, { _writev: null })
+    return stream
+  }
+  const connection = await Connection.open(somewhere, inMemory(broker, { dial }))
+  isBroken = true
+  const body = { acks: 0, timeoutMs: 1, topicData: [] }
+  const calls = [1, 2, 3].map(() => connection.request(produce, body, { expectResponse: false }))
+  for (const call of calls) await rejection(call, 'CONNECTION_CLOSED')
 })
 
 test('a body that does not fit rejects alone and writes nothing', async () => {
