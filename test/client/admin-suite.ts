@@ -243,9 +243,11 @@ export function adminSuite(name: string, start: () => Promise<Target>): void {
 
     test('producers that a partition remembers, asked of the leader or of a replica', async () => {
       const connection = await cluster.anyConnection()
-      const { producerId, producerEpoch } = await connection.request(initProducerId, {
-        transactionalId: null,
-        transactionTimeoutMs: 60_000,
+      const { producerId, producerEpoch } = await eventually(async () => {
+        const body = { transactionalId: null, transactionTimeoutMs: 60_000 }
+        const given = await connection.request(initProducerId, body)
+        assert.equal(given.errorCode, 0)
+        return given
       })
       const topic = await topicWith(3, { producerId, producerEpoch })
       const nodeId = cluster.topic(topic)?.partitions[0]?.leaderId as number
