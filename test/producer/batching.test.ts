@@ -4,6 +4,9 @@ import { test } from 'node:test'
 import { partitionOf } from '../../src/producer/partitioners.ts'
 import { alone, codeOf, type Kit, oneByOne, range, withProducer } from './support/kit.ts'
 
+/** Of the lower byte of a batch's attributes, which holds the codec. */
+const ATTRIBUTES_AT = 22
+
 const order = (value: string) => ({ topic: 'orders', value })
 
 interface Produced {
@@ -140,3 +143,48 @@ test('a signal ends the waiting of a flush, and the records go on', async () => 
     assert.deepEqual(values('orders'), ['before', 'slow'])
   })
 })
+
+for (const [compression, codec] of [
+  ['none', 0],
+  ['gzip', 1],
+  ['snappy', 2],
+  ['lz4', 3],
+  ['zstd', 4],
+] as const) {
+  test(`compression ${compression}: what leaves says so, and is as small as that makes it`, async () => {
+    await withProducer({ producer: { compression } }, async ({ cluster, producer, during, values }) => {
+      const seen: Uint8Array[] = []
+      const where = (request: Readonly<Record<string, unknown>>) => {
+        const { topicData } = request as unknown as Produced
+        for (const { partitionData } of topicData) seen.push(...partitionData.map(({ records }) => records))
+        return false
+      }
+      cluster.faults.on({ api: 'Produce', where }, 'close')
+      await during(producer.send(order('compressible '.repeat(500))))
+      assert.deepEqual(values('orders'), ['compressible '.repeat(500)])
+      const [batch] = seen as [Uint8Array]
+      assert.equal(seen.length, 1)
+      assert.equal((batch[ATTRIBUTES_AT] as number) & 7, codec)
+      assert.equal(batch.length < 1_000, compression !== 'none')
+    })
+  })
+}
+
+for (const acks of [1, 'all'] as const) {
+  test(`acks ${acks}: ${acks === 1 ? 'the leader alone answers' : 'the answer waits for the replicas'}`, async () => {
+    const cluster = { brokers: 2, topics: { orders: { partitions: 1, replicas: 2 } } }
+    await withProducer({ cluster, producer: { acks } }, async ({ cluster, producer, during, clock }) => {
+      await during(producer.send(order('before')))
+      const leader = cluster.leaderOf('orders', 0)
+      const release = cluster.holdReplica(leader === 1 ? 2 : 1, 'orders', 0)
+      let isSettled = false
+      const sent = producer.send(order('a')).finally(() => {
+        isSettled = true
+      })
+      await clock.advance(100)
+      assert.equal(isSettled, acks === 1)
+      release()
+      await during(sent)
+    })
+  })
+}

@@ -166,3 +166,29 @@ test('a topic that is deleted while nothing of it was ever sent fails by its own
     assert.ok(clock.monotonic() - began < 100_000)
   })
 })
+
+test('what may be in a topic that was deleted needs no proof in the one that is made anew', async () => {
+  await withProducer(
+    { cluster: { autoCreateTopics: false } },
+    async ({ cluster, producer, during, values, clock }) => {
+      await during(producer.send(order('old')))
+      let proofs = 0
+      cluster.faults.on({ api: 'DescribeProducers', where: () => ++proofs < 0 }, 'close')
+      const fault = cluster.faults.on({ api: 'Produce' }, 'apply-then-drop')
+      const sent = producer.send(order('lost'))
+      await clock.advance(5)
+      cluster.deleteTopic('orders')
+      cluster.createTopic('orders', 1)
+      fault.remove()
+      await during(sent)
+      await during(producer.send(order('next')))
+      assert.deepEqual(values('orders'), ['lost', 'next'])
+      assert.deepEqual(
+        cluster.records('orders', 0).map(({ sequence }) => sequence),
+        [0, 1],
+        'numbers begin anew',
+      )
+      assert.equal(proofs, 0)
+    },
+  )
+})
