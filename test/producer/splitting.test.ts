@@ -64,6 +64,19 @@ test('the limit is learned, so that it is met only once, and recovers', async ()
   })
 })
 
+test('without the right to read the limit it is halved until batches pass', async () => {
+  await withProducer({ cluster: limited(1_000) }, async ({ cluster, producer, during }) => {
+    cluster.faults.on({ api: 'DescribeConfigs' }, { error: 'TOPIC_AUTHORIZATION_FAILED' })
+    const send = () =>
+      during(producer.send(range(50).map((index) => ({ topic: 'orders', value: text(index) }))))
+    await send()
+    const { splitBatches } = producer.stats
+    await send()
+    assert.equal(producer.stats.splitBatches, splitBatches)
+    assert.ok(splitBatches > 0)
+  })
+})
+
 test('a single record that the topic does not take fails alone', async () => {
   await withProducer({ cluster: limited(1_000) }, async ({ producer, during, values }) => {
     const records = ['a', 'x'.repeat(3_000), 'b'].map((value) => ({ topic: 'orders', value }))

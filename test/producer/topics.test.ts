@@ -101,6 +101,29 @@ test('a topic made anew under the same name gets what was not settled, once and 
   )
 })
 
+test('a topic made anew while nothing is under way begins with one batch in flight', async () => {
+  await withProducer(
+    { cluster: { autoCreateTopics: false }, producer: oneByOne },
+    async ({ cluster, producer, during, values, clock }) => {
+      const [orders, many] = [
+        { topic: 'orders', value: 'old' },
+        { topic: 'many', partition: 0, value: 'x' },
+      ]
+      await during(Promise.all([producer.send(orders), producer.send(many)]))
+      cluster.deleteTopic('orders')
+      cluster.createTopic('orders', 1)
+      // The other topic's failure brings new metadata.
+      cluster.faults.on({ api: 'Produce', topic: 'many', times: 1 }, { error: 'LEADER_NOT_AVAILABLE' })
+      await during(producer.send(many))
+      await clock.advance(50)
+      cluster.faults.on({ api: 'Produce', times: 1 }, { error: 'NOT_ENOUGH_REPLICAS' })
+      const wanted = range(8).map((index) => alone(`${index}`))
+      await during(Promise.all(wanted.map((value) => producer.send({ topic: 'orders', value }))))
+      assert.deepEqual(values('orders'), wanted)
+    },
+  )
+})
+
 test('a topic made anew with fewer partitions: what was for those that are gone fails', async () => {
   await withProducer(
     { cluster: { autoCreateTopics: false } },

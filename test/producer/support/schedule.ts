@@ -30,7 +30,7 @@ export interface RunResult {
   /** The numbers in the log of each partition, in its order. */
   readonly logs: Map<string, number[]>
   readonly trace: string[]
-  /** Records that were sent when every fault was over, and that were not delivered. */
+  /** Records that were not delivered although their deadline lay long after the last fault. */
   readonly stuck: readonly number[]
   readonly stats: Producer['stats']
 }
@@ -214,11 +214,14 @@ class Schedule {
     }
   }
 
-  /** A short delivery timeout may be over before the last connection that hangs is given up. */
+  /** A short delivery timeout may be over before the last connection that hangs is given up; a long one may not. */
   #stuckFrom(firstProbe: number): number[] {
     if (this.#options.deliveryTimeoutMs !== PATIENT_MS) return []
-    const probes = [...this.#reports].filter(([number]) => number >= firstProbe)
-    return probes.filter(([, [report]]) => report?.status !== 'delivered').map(([number]) => number)
+    const isStuck = (number: number, status: string | undefined) =>
+      status === 'DELIVERY_TIMEOUT' || (number >= firstProbe && status !== 'delivered')
+    return [...this.#reports].flatMap(([number, [report]]) =>
+      isStuck(number, report?.status) ? [number] : [],
+    )
   }
 
   async #healed(): Promise<void> {
