@@ -64,7 +64,9 @@ test('the proof waits for the high watermark', async () => {
       isSettled = true
       return receipt
     })
-    await clock.advance(500)
+    const asked = cluster.faults.on({ api: 'DescribeProducers' }, { delayMs: 0 })
+    await clock.advance(2_000)
+    assert.ok(asked.hits > 0)
     assert.equal(isSettled, false, 'it is in the log, but not committed')
     for (const one of release) one()
     await during(sent)
