@@ -29,6 +29,8 @@ export class Batch implements QueuedBatch {
   count = 0
   /** Size before compression. */
   plainBytes = 0
+  /** Of the first record, and the latest of all. */
+  baseTimestamp = -1
   maxTimestamp = -1
   /** Who waits, in the order of the records. */
   runs: Run[] = []
@@ -71,6 +73,11 @@ export class Batch implements QueuedBatch {
     this.#pool = pool
   }
 
+  /** Under the numbers with which it was sent last; -1 without. */
+  get baseSequence(): number {
+    return this.#stampedSequence
+  }
+
   /** The first rank after this batch. */
   get endRank(): number {
     return this.rank + this.count
@@ -84,6 +91,7 @@ export class Batch implements QueuedBatch {
   seal(compression: Compression, level: number | undefined): void {
     const { builder } = this
     assert(builder !== undefined && this.bytes === EMPTY, 'a batch was sealed twice')
+    this.baseTimestamp = builder.baseTimestamp
     this.maxTimestamp = builder.maxTimestamp
     this.plainBytes = builder.sizeBytes
     this.bytes = builder.seal(level === undefined ? { compression } : { compression, level })
@@ -100,6 +108,7 @@ export class Batch implements QueuedBatch {
     this.bytes = bytes
     this.count = this.span = view.count
     this.plainBytes = Math.ceil((of.plainBytes * view.count) / of.count)
+    this.baseTimestamp = view.baseTimestamp
     this.maxTimestamp = view.maxTimestamp
     this.runs = runs
     this.due = true

@@ -8,6 +8,7 @@ import type { Logger } from '../util/logger.ts'
 import type { Batch } from './batch.ts'
 import type { Landing } from './calls.ts'
 import type { Delivery } from './delivery.ts'
+import type { FoundBatch } from './find-offsets.ts'
 import type { ProofOutcome } from './send-window.ts'
 import type { ProducerPartition } from './topic.ts'
 
@@ -31,7 +32,7 @@ export class Outcomes {
     partition.failures = 0
     partition.lastError = undefined
     if (landing.baseOffset >= 0) partition.nextOffset = landing.baseOffset + batch.count
-    for (const found of walked) this.#proved(partition, found)
+    for (const found of walked) this.#proved(partition, found, undefined)
     if (answered !== undefined && !answered.isSettled) this.#parts.delivery.delivered(answered, landing)
     batch.release(true)
   }
@@ -68,9 +69,14 @@ export class Outcomes {
     batch.release(true)
   }
 
-  proved(partition: ProducerPartition, outcome: ProofOutcome): void {
+  /** `places`: where batches lie, by base sequence, as far as that is known. */
+  proved(partition: ProducerPartition, outcome: ProofOutcome, places: ReadonlyMap<number, FoundBatch>): void {
     const { delivery, logger } = this.#parts
-    for (const batch of outcome.delivered) this.#proved(partition, batch)
+    for (const batch of outcome.delivered) {
+      const place = places.get(batch.baseSequence)
+      this.#proved(partition, batch, place)
+      if (place !== undefined) partition.nextOffset = place.baseOffset + batch.count
+    }
     if (outcome.lost > 0) {
       delivery.counts.lost += outcome.lost
       const { topic, index } = partition
@@ -102,11 +108,11 @@ export class Outcomes {
     partition.window.resendUncertain([])
   }
 
-  #proved(partition: ProducerPartition, batch: Batch): void {
+  #proved(partition: ProducerPartition, batch: Batch, place: FoundBatch | undefined): void {
     const { delivery } = this.#parts
     if (!batch.isSettled) {
       delivery.counts.proved += batch.count
-      delivery.delivered(batch, landingUnknown(partition))
+      delivery.delivered(batch, { ...landingUnknown(partition), ...place })
     }
     batch.release(true)
   }

@@ -1,11 +1,14 @@
 /** Runs the proof of a partition that pauses for it, and hands what was found to its window. */
 import type { Cluster } from '../client/cluster.ts'
 import { OttlaError } from '../errors.ts'
+import type { FoundBatch } from './find-offsets.ts'
 import type { Outcomes } from './outcomes.ts'
 import type { ProducerSettings } from './producer-options.ts'
 import { type Evidence, gatherEvidence } from './recovery.ts'
 import { CAUTIOUS_AGE_MS, type Proof } from './send-window.ts'
 import type { ProducerPartition } from './topic.ts'
+
+const NOWHERE: ReadonlyMap<number, FoundBatch> = new Map()
 
 export interface ProverParts {
   readonly cluster: Cluster
@@ -32,9 +35,17 @@ export class Prover {
     const { window, topic, index } = partition
     const { logger } = cluster.options
     const { requestTimeoutMs, retryBackoffMs, retryBackoffMaxMs } = settings
-    const producerId = window.mapping?.producerId ?? -1
     const place = { topic: topic.name, partition: index }
-    const request = { ...place, producerId, requestTimeoutMs, retryBackoffMs, retryBackoffMaxMs }
+    const { topicId } = topic
+    const request = {
+      ...place,
+      producerId: window.mapping?.producerId ?? -1,
+      nextOffset: partition.nextOffset,
+      since: Math.min(...window.flights.map((flight) => flight.baseTimestamp)),
+      requestTimeoutMs,
+      retryBackoffMs,
+      retryBackoffMaxMs,
+    }
     try {
       const evidence = await gatherEvidence(cluster, request, signal)
       if (evidence.kind === 'unable') {
@@ -44,7 +55,10 @@ export class Prover {
           'deliveries cannot be proved: batches are sent again one by one',
         )
       }
-      outcomes.proved(partition, window.proved(this.#proofOf(partition, evidence)))
+      // What was learned of a topic that is gone says nothing of its successor.
+      if (topic.topicId !== topicId) return window.endProof()
+      const places = evidence.kind === 'found' ? evidence.places : NOWHERE
+      outcomes.proved(partition, window.proved(this.#proofOf(partition, evidence)), places)
     } catch (error) {
       // Asked for again with the next step, as long as somebody waits for it.
       if (!signal.aborted) logger.debug({ ...place, error }, 'a proof of delivery was not completed')

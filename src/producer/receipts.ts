@@ -5,7 +5,10 @@ import { OttlaError } from '../errors.ts'
 export interface Receipt {
   readonly topic: string
   readonly partition: number
-  /** -1 with acks 0, and when the delivery was proved instead of answered: then Kafka does not tell the offset. */
+  /**
+   * -1 with acks 0. After lost answers it is looked up in the log; -1 as well when that is not allowed, or others have
+   * written so much meanwhile that it was given up: that the record is there was proved nevertheless.
+   */
   readonly offset: number
   /** The record's own, or the broker's where the topic has `message.timestamp.type=LogAppendTime`. */
   readonly timestamp: number

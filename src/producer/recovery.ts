@@ -7,6 +7,8 @@
  *     OffsetForLeaderEpoch(E)  log end              │ so everything described lies below this
  *     ListOffsets(latest, E)   until it is ≥ log end: committed
  *
+ *     Fetch                    where the batches lie, for the receipts
+ *
  * Any failure on the way, or another epoch, begins it anew. Needs Kafka 2.8 (KIP-664) and the right to read the
  * topic; without either nothing is said here, and the sender walks (see send-window).
  */
@@ -18,11 +20,16 @@ import { describeProducers, listOffsets, offsetForLeaderEpoch } from '../protoco
 import { backoffMs } from '../util/backoff.ts'
 import { sleep } from '../util/clock.ts'
 import { classify } from './error-classifier.ts'
+import { type FoundBatch, findOffsets } from './find-offsets.ts'
 
 export interface ProofRequest {
   readonly topic: string
   readonly partition: number
   readonly producerId: number
+  /** The offset behind the last record that was acknowledged; -1 when none was. */
+  readonly nextOffset: number
+  /** The earliest time of the records in question. */
+  readonly since: number
   readonly requestTimeoutMs: number
   readonly retryBackoffMs: number
   readonly retryBackoffMaxMs: number
@@ -30,7 +37,13 @@ export interface ProofRequest {
 
 /** What the leader has of the producer, all of it committed. */
 export type Evidence =
-  | { readonly kind: 'found'; readonly epoch: number; readonly lastSequence: number }
+  | {
+      readonly kind: 'found'
+      readonly epoch: number
+      readonly lastSequence: number
+      /** Where its batches lie, by base sequence, as far as that could be found. */
+      readonly places: ReadonlyMap<number, FoundBatch>
+    }
   | { readonly kind: 'absent'; readonly logStart: number }
   | { readonly kind: 'unable'; readonly reason: OttlaError }
 
@@ -82,7 +95,9 @@ async function ask(cluster: Cluster, request: ProofRequest, signal: AbortSignal)
   const found = await describe(leader, request)
   const end = await logEnd(leader, request)
   await committed(cluster, { leader, request, end, signal })
-  if (found !== undefined) return { kind: 'found', ...found }
+  if (found !== undefined) {
+    return { kind: 'found', ...found, places: await placesOf(cluster, { leader, request, found, end }) }
+  }
   return { kind: 'absent', logStart: await offsetAt(leader, request, EARLIEST) }
 }
 
@@ -154,6 +169,37 @@ async function offsetAt(leader: Leader, request: ProofRequest, timestamp: number
   const entry = answer.topics[0]?.partitions[0]
   check(entry?.errorCode, 'ListOffsets', { topic, partition })
   return entry?.offset ?? -1
+}
+
+/** Offsets are worth a look, not a failure: the delivery is proved without them. */
+async function placesOf(
+  cluster: Cluster,
+  what: {
+    readonly leader: Leader
+    readonly request: ProofRequest
+    readonly found: { readonly epoch: number }
+    readonly end: number
+  },
+): Promise<ReadonlyMap<number, FoundBatch>> {
+  const { leader, request, found, end } = what
+  const { topic, partition, producerId, nextOffset, since, requestTimeoutMs } = request
+  try {
+    const from = nextOffset >= 0 ? nextOffset : await offsetAt(leader, request, since)
+    if (from < 0) return new Map()
+    return await findOffsets(leader.connection, {
+      topic,
+      partition,
+      producerId,
+      producerEpoch: found.epoch,
+      leaderEpoch: leader.epoch,
+      from,
+      end,
+      requestTimeoutMs,
+    })
+  } catch (error) {
+    cluster.options.logger.debug({ error, topic, partition }, 'offsets of proved records were not found')
+    return new Map()
+  }
 }
 
 function check(code: number | undefined, api: string, place: { topic: string; partition: number }): void {
