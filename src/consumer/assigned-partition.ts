@@ -52,6 +52,8 @@ export class AssignedPartition implements FetchTarget {
   /** Not before this monotonic time, after trouble. */
   retryAt = 0
   failures = 0
+  /** How often in a row the batch at the position came damaged. */
+  damages = 0
   highWatermark = -1
 
   // --------------------------------------------------------------------------------- for the dispatcher
@@ -92,6 +94,7 @@ export class AssignedPartition implements FetchTarget {
     this.#committed = committed
     this.retryAt = 0
     this.failures = 0
+    this.damages = 0
   }
 
   /** The epoch of the record before `offset`; -1 when unknown. */

@@ -116,8 +116,8 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
    * unfinished and stops the consumer. Throws what `run` rejects with.
    */
   [Symbol.asyncIterator](): AsyncIterator<ConsumerRecord> {
-    this.#begin('iterate', (ports) => {
-      this.#stream = new RecordStream(ports)
+    this.#begin('iterate', (ports, fail) => {
+      this.#stream = new RecordStream(ports, fail)
       return this.#stream
     })
     return {

@@ -83,6 +83,7 @@ export class Fetcher {
 
   /** There is room again. */
   pump(): void {
+    this.#budget.retry()
     for (const { fetch } of this.#brokers.values()) fetch.pump()
   }
 
@@ -134,9 +135,12 @@ export class Fetcher {
     const topic = this.#ports.cluster.topic(partition.topic)
     const known = topic?.partitions[partition.partition]
     if (topic === undefined || known === undefined || known.leaderId < 0) return this.#move(partition, -1)
-    const before = partition.topicId
-    partition.topicId = topic.topicId
-    if (before !== zeroUuid && before !== topic.topicId && partition.phase === 'fetching') {
+    const { topicId } = partition
+    if (topicId === zeroUuid) partition.topicId = topic.topicId
+    else if (topicId !== topic.topicId) {
+      // Seen again when the position has been found or checked.
+      if (partition.phase !== 'fetching') return
+      partition.topicId = topic.topicId
       partition.leaderEpoch = known.leaderEpoch
       this.#move(partition, known.leaderId)
       return this.#ports.onOffLog(partition, 'recreated')
@@ -194,7 +198,13 @@ export class Fetcher {
       partitions: () => this.#brokers.get(nodeId)?.partitions ?? [],
       compact: () => this.#compact(),
       onResults: (results, endpoints) => this.#onResults(nodeId, results, endpoints),
-      onTrouble: () => void this.#refresh(),
+      onRoom: () => {
+        if (this.#budget.isShort) this.pump()
+      },
+      onTrouble: () => {
+        this.#leaveFollower(nodeId)
+        void this.#refresh()
+      },
       onFatal: (error) => onFatal(asOttlaError(error)),
     })
   }
@@ -249,6 +259,7 @@ export class Fetcher {
     partition.neededBytes = neededBytes ?? 0
     if (chunk !== undefined) {
       partition.failures = 0
+      partition.damages = 0
       for (const { from, leaderEpoch } of epochs) partition.noteEpoch(from, leaderEpoch)
       response.add(chunk)
       partition.append(chunk, response)
@@ -264,6 +275,16 @@ export class Fetcher {
     this.wake(partition)
   }
 
+  /** A follower that does not answer is not read from: the leader names another one, or none. */
+  #leaveFollower(nodeId: number): void {
+    for (const partition of [...(this.#brokers.get(nodeId)?.partitions ?? [])]) {
+      if (partition.preferredReplica !== nodeId) continue
+      partition.preferredReplica = -1
+      this.#place(partition)
+      this.wake(partition)
+    }
+  }
+
   #onTrouble(nodeId: number, partition: AssignedPartition, code: number): void {
     const { topic, partition: number, offset } = partition
     const { onFatal, onOffLog } = this.#ports
@@ -272,7 +293,8 @@ export class Fetcher {
       // Whatever a follower says, the leader knows better.
       partition.preferredReplica = -1
       this.#place(partition)
-      return this.wake(partition)
+      // The leader may name the same one again at once.
+      return this.#putOff(partition)
     }
     switch (troubleOf(code)) {
       case 'range':
@@ -291,7 +313,7 @@ export class Fetcher {
 
   #onDamage(partition: AssignedPartition, damage: OttlaError): void {
     const { topic, partition: number, offset } = partition
-    const passes = damage.code === 'CORRUPT_BATCH' && partition.failures + 1 < DAMAGED_AFTER
+    const passes = damage.code === 'CORRUPT_BATCH' && ++partition.damages < DAMAGED_AFTER
     if (passes) return this.#putOff(partition)
     const message = `${topic}/${number} at offset ${offset}: ${damage.message}`
     this.#ports.onFatal(

@@ -332,7 +332,9 @@ export class Group {
 
   /** By our own clock the coordinator has given our partitions away: nothing more may be done with them. */
   #loseIfOver(): void {
-    if (!this.#heartbeats.isSessionOver || this.#isEnding || this.#ports.owned().length === 0) return
+    if (!this.#heartbeats.isSessionOver || this.#isEnding) return
+    // A stable member without partitions has nothing to lose, but it beats no more: it has to join again, too.
+    if (this.#ports.owned().length === 0 && !this.#membership.isStable) return
     this.#void(0)
     this.rejoin('the session is over')
   }

@@ -46,9 +46,14 @@ export class PrefetchBudget {
     return this.#promisedBytes
   }
 
-  /** Whether the last request found no room. */
+  /** Whether a request has found no room since `retry`. */
   get isShort(): boolean {
     return this.#isShort
+  }
+
+  /** Everybody who wants room asks again. */
+  retry(): void {
+    this.#isShort = false
   }
 
   /** Divides the bound among so many partitions and so many brokers that are asked at a time. */
@@ -81,8 +86,11 @@ export class PrefetchBudget {
     const bytes = this.requestBytes
     const free = this.#limits.prefetchBytes - this.#heldBytes - this.#promisedBytes
     // With nothing held or promised a request always goes out, whatever the bound: something has to move.
-    this.#isShort = bytes > free && this.#heldBytes + this.#promisedBytes > 0
-    if (this.#isShort) return 0
+    if (bytes > free && this.#heldBytes + this.#promisedBytes > 0) {
+      // It stays noted when another request finds room: whoever found none waits to be asked again.
+      this.#isShort = true
+      return 0
+    }
     this.#promisedBytes += bytes
     return bytes
   }

@@ -19,14 +19,17 @@ interface Current {
 
 export class RecordStream implements Runner {
   readonly #ports: WorkPorts
+  readonly #onFailed: (error: unknown) => void
   readonly #ready = new Fifo<AssignedPartition>()
   #current: Current | undefined
   #wake: Deferred<void> | undefined
   #isPulling = false
   #isEnded = false
 
-  constructor(ports: WorkPorts) {
+  /** `onFailed`: work cannot go on. A loop that `next` threw at would be left without a `return`, so it is told here. */
+  constructor(ports: WorkPorts, onFailed: (error: unknown) => void) {
     this.#ports = ports
+    this.#onFailed = onFailed
   }
 
   ready(partition: AssignedPartition): void {
@@ -49,7 +52,8 @@ export class RecordStream implements Runner {
         const record = await this.#pull()
         if (record !== undefined) return record
         this.#wake = deferred()
-        if (this.#ready.length === 0) await this.#wake.promise
+        // It may have ended while it pulled: nobody would wake it any more.
+        if (this.#ready.length === 0 && !this.#isEnded) await this.#wake.promise
         this.#wake = undefined
       }
       return undefined
@@ -89,9 +93,15 @@ export class RecordStream implements Runner {
     for (let partition = this.#ready.shift(); partition !== undefined; partition = this.#ready.shift()) {
       partition.isQueued = false
       partition.isRunning = true
-      const record = await this.#take(partition)
-      if (record !== undefined) return record
+      try {
+        const record = await this.#take(partition)
+        if (record !== undefined) return record
+      } catch (error) {
+        this.#onFailed(error)
+        this.end()
+      }
       partition.rest()
+      if (this.#isEnded) return undefined
     }
     return undefined
   }
