@@ -37,23 +37,30 @@ export type { Address, Dial } from './client/dial.ts'
 export type { OauthToken } from './client/sasl/oauthbearer.ts'
 export type { SaslOptions } from './client/sasl/options.ts'
 export type { TlsOptions } from './client/tls.ts'
-export type {
-  Consumer,
-  ConsumerBatch,
-  ConsumerOptions,
-  ConsumerRecord,
-  FailureOptions,
-  FencedReport,
-  HandlerContext,
-  RebalanceEvent,
-  ResetReport,
-  SkipReport,
-  StartFrom,
+export {
+  type AssignorName,
+  type BatchHandler,
+  type Consumer,
+  type ConsumerBatch,
+  type ConsumerOptions,
+  type ConsumerRecord,
+  type ConsumerState,
+  FailedAtError,
+  type FailureOptions,
+  type FencedReport,
+  type HandlerContext,
+  type RebalanceEvent,
+  type RecordHandler,
+  type ResetReport,
+  type SkipReport,
+  type StartFrom,
+  type StopResult,
+  type TopicPartition,
 } from './consumer/consumer.ts'
 export { type ErrorCode, type ErrorFields, errorCodes, OttlaError } from './errors.ts'
 export { Kafka, type KafkaOptions } from './kafka.ts'
 export type { Partitioner } from './producer/partitioners.ts'
-export type { Producer } from './producer/producer.ts'
+export type { Producer, ProducerStats, SendOptions } from './producer/producer.ts'
 export type { ProducerOptions } from './producer/producer-options.ts'
 export {
   type DeliveredReport,

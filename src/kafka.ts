@@ -15,6 +15,10 @@ import type { ProducerOptions } from './producer/producer-options.ts'
 
 export type KafkaOptions = ClientOptions
 
+interface Environment {
+  readonly [name: string]: string | undefined
+}
+
 interface Stoppable {
   stop(options?: { readonly timeoutMs?: number }): Promise<unknown>
 }
@@ -42,11 +46,11 @@ export class Kafka {
    * KAFKA_PASSWORD (or KAFKA_PASSWORD_FILE). What `overrides` says goes before them.
    * @throws INVALID_OPTION
    */
-  static fromEnv(
-    overrides: Partial<KafkaOptions> = {},
-    environment: { readonly [name: string]: string | undefined } = process.env,
-  ): Kafka {
-    return new Kafka({ ...optionsFromEnv(environment), ...overrides } as KafkaOptions)
+  static fromEnv(overrides: Partial<KafkaOptions> = {}, environment: Environment = process.env): Kafka {
+    const options = { ...optionsFromEnv(environment), ...overrides }
+    if (options.brokers === undefined)
+      throw wrongVariable('KAFKA_BROKERS', 'set: host:port, or several with commas')
+    return new Kafka({ ...options, brokers: options.brokers })
   }
 
   /** A producer. Idempotent, waits for all replicas, and loses nothing that it accepted. */
@@ -110,7 +114,7 @@ function optionsFromEnv(environment: {
   }
 }
 
-function tlsFromEnv(environment: { readonly [name: string]: string | undefined }): object {
+function tlsFromEnv(environment: Environment): Pick<KafkaOptions, 'tls'> {
   const { KAFKA_TLS, KAFKA_TLS_CA, KAFKA_TLS_CERT, KAFKA_TLS_KEY } = environment
   const ca = pem('KAFKA_TLS_CA', KAFKA_TLS_CA)
   const cert = pem('KAFKA_TLS_CERT', KAFKA_TLS_CERT)
@@ -121,7 +125,7 @@ function tlsFromEnv(environment: { readonly [name: string]: string | undefined }
   throw wrongVariable('KAFKA_TLS', 'true or false')
 }
 
-function saslFromEnv(environment: { readonly [name: string]: string | undefined }): object {
+function saslFromEnv(environment: Environment): Pick<KafkaOptions, 'sasl'> {
   const { KAFKA_SASL_MECHANISM, KAFKA_USERNAME, KAFKA_PASSWORD, KAFKA_PASSWORD_FILE } = environment
   if (!KAFKA_USERNAME) {
     if (KAFKA_SASL_MECHANISM) throw wrongVariable('KAFKA_USERNAME', `set when KAFKA_SASL_MECHANISM is`)
@@ -130,9 +134,9 @@ function saslFromEnv(environment: { readonly [name: string]: string | undefined 
   const password =
     KAFKA_PASSWORD ?? (KAFKA_PASSWORD_FILE ? read('KAFKA_PASSWORD_FILE', KAFKA_PASSWORD_FILE).trimEnd() : '')
   if (password === '') throw wrongVariable('KAFKA_PASSWORD', 'set when KAFKA_USERNAME is')
-  return {
-    sasl: { mechanism: (KAFKA_SASL_MECHANISM || 'PLAIN').toUpperCase(), username: KAFKA_USERNAME, password },
-  }
+  // Whether there is such a mechanism is checked with the other options.
+  const mechanism = (KAFKA_SASL_MECHANISM || 'PLAIN').toUpperCase() as 'PLAIN'
+  return { sasl: { mechanism, username: KAFKA_USERNAME, password } }
 }
 
 /** PEM as it stands in the variable, or in the file that it names. */

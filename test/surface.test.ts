@@ -33,6 +33,7 @@ test('the values of the surface are there at run time', async () => {
   const names = Object.keys(await import('../src/index.ts')).sort()
   assert.deepEqual(names, [
     'BrokerError',
+    'FailedAtError',
     'Kafka',
     'OttlaError',
     'PartialDeliveryError',

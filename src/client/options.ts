@@ -74,9 +74,9 @@ const addresses: Check<readonly Address[]> = (value, fail) => {
 const later = <T>(): Check<T> => ((value: unknown) => value) as Check<T>
 
 export const clientOptions = {
-  brokers: { check: addresses },
+  brokers: { check: addresses, otherNames: ['bootstrap.servers', 'bootstrapServers', 'bootstrapBrokers'] },
   clientId: { check: is.string, default: 'ottla' },
-  tls: { check: later<boolean | TlsOptions | undefined>(), default: undefined },
+  tls: { check: later<boolean | TlsOptions | undefined>(), default: undefined, otherNames: ['ssl'] },
   sasl: { check: later<SaslOptions | undefined>(), default: undefined },
   dial: { check: is.function<Dial>(), default: tcpDial },
   requestTimeoutMs: { check: is.milliseconds(1), default: 30_000 },

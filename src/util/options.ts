@@ -11,6 +11,8 @@ export interface Option<T> {
   readonly check: Check<T>
   /** Taken when the option is absent or undefined. An option without a default is required. */
   readonly default?: T
+  /** What other clients call it: for the advice that goes with an unknown name. */
+  readonly otherNames?: readonly string[]
 }
 
 export type OptionTable = { readonly [name: string]: Option<unknown> }
@@ -30,7 +32,7 @@ export function resolveOptions<const T extends OptionTable>(
   }
   const source = (given ?? {}) as Record<string, unknown>
   for (const name of Object.keys(source)) {
-    if (!Object.hasOwn(table, name)) throw unknownOption(owner, name, Object.keys(table))
+    if (!Object.hasOwn(table, name)) throw unknownOption(owner, name, table)
   }
   const resolved: Record<string, unknown> = {}
   for (const [name, option] of Object.entries(table)) {
@@ -52,8 +54,9 @@ const invalid = ({ owner, name }: { owner: string; name: string }, expected: str
     path: owner === name ? name : `${owner}.${name}`,
   })
 
-function unknownOption(owner: string, name: string, known: readonly string[]): OttlaError {
-  const near = nearest(name, known)
+function unknownOption(owner: string, name: string, table: OptionTable): OttlaError {
+  const known = Object.keys(table)
+  const near = known.find((each) => table[each]?.otherNames?.includes(name)) ?? nearest(name, known)
   const advice = near === undefined ? `known are ${known.join(', ')}` : `did you mean ${near}?`
   return new OttlaError('INVALID_OPTION', `${owner}: unknown option ${name}; ${advice}`, {
     path: `${owner}.${name}`,
