@@ -36,6 +36,8 @@ export interface BrokerFetchPorts {
   readonly partitions: () => readonly AssignedPartition[]
   /** Frees memory that is held for little; true when it did. */
   readonly compact: () => boolean
+  /** Room that was promised to a request has come back. */
+  readonly onRoom: () => void
   readonly onResults: (results: readonly PartitionResult[], endpoints: Response['nodeEndpoints']) => void
   /** The broker does not answer. */
   readonly onTrouble: () => void
@@ -141,6 +143,7 @@ export class BrokerFetch {
     } finally {
       this.#isBusy = false
       budget.settle(promised)
+      this.#ports.onRoom()
     }
     if (this.#closing.signal.aborted) return
     if (response === undefined || !this.#accept(response)) return this.pump()

@@ -40,6 +40,7 @@ export class Committer {
   #finishedRecords = 0
   #timer: Timer | undefined
   #flight: Promise<boolean> | undefined
+  #isWaiting = false
   #failures = 0
   #isStopped = false
   /** The coordinator has refused for good. */
@@ -95,6 +96,9 @@ export class Committer {
 
   #begin(): void {
     this.#finishedRecords = 0
+    // One commit that waits for the request under way takes all that is due by then.
+    if (this.#isWaiting) return
+    this.#isWaiting = this.#flight !== undefined
     void this.#commit().then((succeeded) => {
       if (succeeded || this.#isStopped || this.#timer !== undefined) return
       const { minBackoffMs: minMs, maxBackoffMs: maxMs, random } = this.#ports.cluster.options
@@ -105,6 +109,7 @@ export class Committer {
   /** Commits what is due once the request under way is over; true when all of that went through. Never rejects. */
   async #commit(): Promise<boolean> {
     while (this.#flight !== undefined) await this.#flight
+    this.#isWaiting = false
     const due = this.#due()
     if (due.length === 0) return true
     const identity = this.#ports.identity()

@@ -62,7 +62,7 @@ export class GroupLeader {
     if (this.#counts === undefined) return false
     const before = this.#counts
     const now = this.#count(this.#topics)
-    return this.#topics.some((topic) => now.get(topic) !== before.get(topic))
+    return this.#topics.some((topic) => this.#isSure(topic) && now.get(topic) !== before.get(topic))
   }
 
   async #learn(topics: readonly string[], signal: AbortSignal): Promise<void> {
@@ -77,6 +77,12 @@ export class GroupLeader {
       unknown.map((topic) => ({ topic, partition: 0 })),
       signal,
     )
+  }
+
+  /** Whether its metadata say how it is: an error that passes is no reason to take a topic from the group. */
+  #isSure(topic: string): boolean {
+    const code = this.#cluster.topic(topic)?.errorCode ?? errorCode.NONE
+    return code === errorCode.NONE || code === errorCode.UNKNOWN_TOPIC_OR_PARTITION
   }
 
   /** A topic that does not exist, or cannot be read, is not counted. */

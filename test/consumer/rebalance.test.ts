@@ -194,6 +194,30 @@ test('the revoke deadline: the handler is told, what it does after it does not c
   await Promise.all([running, other])
 })
 
+test('a partition that comes back while a late handler still runs waits for it', async () => {
+  await using bench = await Bench.open({ topics: { orders: 1 } })
+  await bench.fill('orders', 1, 3)
+  const events: RebalanceEvent[] = []
+  const consumer = bench.consumer({ topics: ['orders'], onRebalance: (event) => void events.push(event) })
+  const stuck = Promise.withResolvers<void>()
+  const calls: number[] = []
+  const running = consumer.run(async ({ offset }) => {
+    calls.push(offset)
+    if (calls.length === 2) await stuck.promise
+  })
+  await until(async () => (await bench.committed('orders', 1))[0] === 1, 'the first record')
+  bench.broker.expireMember('group', events[0]?.memberId ?? '')
+  await until(() => events.filter(({ type }) => type === 'assigned').length === 2, 'it is back')
+  await turn(100)
+  assert.deepEqual(calls, [0, 1])
+  stuck.resolve()
+  await until(() => calls.length === 4, 'the records')
+  // The late result did not count.
+  assert.deepEqual(calls, [0, 1, 1, 2])
+  await consumer.stop()
+  await running
+})
+
 test('onRebalance is awaited: before reading begins, and before partitions are given up', async () => {
   await using bench = await Bench.open({ topics: { orders: 1 } })
   await bench.fill('orders', 1, 3)
