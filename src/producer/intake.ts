@@ -46,6 +46,8 @@ export interface IntakeParts {
 const SPOOL_OVERHEAD = 256
 /** What is spooled is charged already, so its move into a batch is not held up by the bound. */
 const MOVES = Number.NEGATIVE_INFINITY
+/** One for all who ask while there is room: it may be asked before every record. */
+const ROOM = Promise.resolve()
 /** `ready` wants so much room, or an eighth of a small buffer. */
 const READY_BYTES = 64 * 1024
 
@@ -130,7 +132,7 @@ export class Intake {
   /** Resolves when there is room. */
   ready(): Promise<void> {
     if (this.#refusal !== undefined) return Promise.reject(this.#refusal)
-    if (this.#hasRoom()) return Promise.resolve()
+    if (this.#hasRoom()) return ROOM
     return new Promise((resolve, reject) => this.#readyWaiters.push({ resolve, reject }))
   }
 
