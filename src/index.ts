@@ -40,6 +40,7 @@ export type { TlsOptions } from './client/tls.ts'
 export {
   type AssignorName,
   type BatchHandler,
+  type CommitReport,
   type Consumer,
   type ConsumerBatch,
   type ConsumerOptions,

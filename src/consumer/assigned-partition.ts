@@ -77,10 +77,19 @@ export class AssignedPartition implements FetchTarget {
   #dryWaiters: (() => void)[] = []
   readonly context: HandlerContext
 
-  constructor(topic: string, partition: number) {
+  /** `generation` tells that of the group. */
+  constructor(topic: string, partition: number, generation: () => number = () => -1) {
     this.topic = topic
     this.partition = partition
-    this.context = { signal: this.#deadline.signal, topic, partition, attempt: 1 }
+    this.context = {
+      signal: this.#deadline.signal,
+      topic,
+      partition,
+      attempt: 1,
+      get generation() {
+        return generation()
+      },
+    }
   }
 
   // ------------------------------------------------------------------------------------------ positions

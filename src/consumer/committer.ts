@@ -6,6 +6,7 @@
  */
 import type { Cluster } from '../client/cluster.ts'
 import type { OttlaError } from '../errors.ts'
+import { errorCode } from '../protocol/error-codes.ts'
 import { offsetCommit } from '../protocol/messages/index.ts'
 import { backoffMs } from '../util/backoff.ts'
 import { sleep, type Timer } from '../util/clock.ts'
@@ -172,19 +173,39 @@ export class Committer {
     identity: Identity,
     codes: ReadonlyMap<string, ReadonlyMap<number, number>>,
   ): boolean {
-    let succeeded = true
-    const troubles = new Map<number, AssignedPartition>()
-    for (const { partition, position } of due) {
-      const code = codes.get(partition.topic)?.get(partition.partition)
-      if (code === 0) partition.committed(position.offset)
-      else succeeded = false
-      if (code !== undefined && code !== 0) troubles.set(code, partition)
+    const answers = new Map<number, Due[]>()
+    for (const one of due) {
+      // A partition that the answer leaves out was not committed.
+      const code =
+        codes.get(one.partition.topic)?.get(one.partition.partition) ?? errorCode.UNKNOWN_SERVER_ERROR
+      if (code === errorCode.NONE) one.partition.committed(one.position.offset)
+      const group = answers.get(code)
+      if (group === undefined) answers.set(code, [one])
+      else group.push(one)
     }
-    for (const [code, partition] of troubles) this.#note(code, partition, identity)
-    return succeeded
+    for (const [code, group] of answers) {
+      if (code !== errorCode.NONE) this.#note(code, group[0] as Due, identity)
+      this.#tell(code, group, identity)
+    }
+    return answers.size === 1 && answers.has(errorCode.NONE)
   }
 
-  #note(code: number, partition: AssignedPartition, identity: Identity): void {
+  #tell(code: number, due: readonly Due[], { generation }: Identity): void {
+    const { options, cluster } = this.#ports
+    const offsets = due.map(({ partition: { topic, partition }, position: { offset } }) => ({
+      topic,
+      partition,
+      offset,
+    }))
+    const refused = code === errorCode.NONE ? {} : { error: refusal(code, 'committing', options.groupId) }
+    try {
+      options.onCommit?.({ generation, offsets, ...refused })
+    } catch (error) {
+      cluster.options.logger.error({ error }, 'onCommit threw')
+    }
+  }
+
+  #note(code: number, { partition }: Due, identity: Identity): void {
     const { groupId } = this.#ports.options
     const { topic, partition: number } = partition
     switch (verdictOf('commit', code)) {

@@ -4,7 +4,13 @@
 import { OttlaError } from '../errors.ts'
 import { type Check, is, resolveOptions } from '../util/options.ts'
 import type { AssignorName } from './assignment.ts'
-import type { FencedReport, RebalanceEvent, ResetReport, SkipReport } from './consumer-reports.ts'
+import type {
+  CommitReport,
+  FencedReport,
+  RebalanceEvent,
+  ResetReport,
+  SkipReport,
+} from './consumer-reports.ts'
 
 /** Where a partition is begun for which the group has committed nothing. */
 export type StartFrom =
@@ -94,6 +100,8 @@ export interface ConsumerOptions {
   readonly onSkip?: (report: SkipReport) => void | Promise<void>
   /** Told of partitions that come and go; awaited before they are read from, and before they are given up. */
   readonly onRebalance?: (event: RebalanceEvent) => void | Promise<void>
+  /** Told of every answer to a commit. */
+  readonly onCommit?: (report: CommitReport) => void
   /** Told of work whose result came too late: the partition was another member's by then. */
   readonly onFenced?: (report: FencedReport) => void
   /** Told of a position that was moved by `onOutOfRange`. */
@@ -174,6 +182,10 @@ const table = {
   onSkip: { check: is.optional(is.function<NonNullable<ConsumerOptions['onSkip']>>()), default: undefined },
   onRebalance: {
     check: is.optional(is.function<NonNullable<ConsumerOptions['onRebalance']>>()),
+    default: undefined,
+  },
+  onCommit: {
+    check: is.optional(is.function<NonNullable<ConsumerOptions['onCommit']>>()),
     default: undefined,
   },
   onFenced: {

@@ -14,8 +14,19 @@ export interface RebalanceEvent {
    */
   readonly type: 'assigned' | 'revoked' | 'lost'
   readonly partitions: readonly TopicPartition[]
+  /** All that is left to this member, these included when they were assigned. */
+  readonly owned: readonly TopicPartition[]
   readonly memberId: string
   readonly generation: number
+}
+
+/** What the coordinator answered to a commit. */
+export interface CommitReport {
+  readonly generation: number
+  /** The offset is the one to go on from: everything below it is finished. */
+  readonly offsets: readonly (TopicPartition & { readonly offset: number })[]
+  /** Why these were not taken. What passes is tried again. */
+  readonly error?: OttlaError
 }
 
 /** Work that was given up by `failure: { then: 'skip' }`. */

@@ -29,7 +29,13 @@ export type { AssignorName } from './assignment.ts'
 export type { ConsumerBatch } from './consumer-batch.ts'
 export type { ConsumerOptions, FailureOptions, StartFrom } from './consumer-options.ts'
 export type { ConsumerRecord } from './consumer-record.ts'
-export type { FencedReport, RebalanceEvent, ResetReport, SkipReport } from './consumer-reports.ts'
+export type {
+  CommitReport,
+  FencedReport,
+  RebalanceEvent,
+  ResetReport,
+  SkipReport,
+} from './consumer-reports.ts'
 export { FailedAtError } from './failure-policy.ts'
 export type { TopicPartition } from './topic-partition.ts'
 export type { BatchHandler, HandlerContext, RecordHandler } from './work.ts'

@@ -24,7 +24,7 @@ import type { WorkPorts } from './handler-work.ts'
 import { PartitionStarter } from './partition-starter.ts'
 import { Positions } from './positions.ts'
 import { settledWithin } from './settled-within.ts'
-import { listPartitions, partitionKey, type TopicPartition } from './topic-partition.ts'
+import { addedTo, listPartitions, partitionKey, type TopicPartition } from './topic-partition.ts'
 import { Turns } from './turns.ts'
 
 export interface ConsumptionPorts {
@@ -176,7 +176,7 @@ export class Consumption {
   #assign(partitions: readonly TopicPartition[]): void {
     if (this.#isStopping) return
     const assigned = partitions.map(({ topic, partition }) => {
-      const made = new AssignedPartition(topic, partition)
+      const made = new AssignedPartition(topic, partition, () => this.#group.generation)
       const key = partitionKey(made)
       made.isPaused = this.#paused.has(key)
       this.#partitions.set(key, made)
@@ -302,9 +302,10 @@ export class Consumption {
     const { groupId, onRebalance } = this.#options
     const { memberId, generation } = this.#group
     const named = partitions.map(({ topic, partition }) => ({ topic, partition }))
+    const owned = type === 'assigned' ? this.assignment() : addedTo(named, this.assignment())
     logger.info({ groupId, memberId, generation, partitions: listPartitions(named) }, `partitions ${type}`)
     try {
-      await onRebalance?.({ type, partitions: named, memberId, generation })
+      await onRebalance?.({ type, partitions: named, owned, memberId, generation })
     } catch (error) {
       logger.error({ error, groupId }, 'onRebalance threw')
     }

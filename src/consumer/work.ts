@@ -10,6 +10,8 @@ export interface HandlerContext {
   readonly signal: AbortSignal
   readonly topic: string
   readonly partition: number
+  /** The generation of the group of which this member is a part now; -1 while it is apart. */
+  readonly generation: number
   /** 1 for the first call with this work, one more for each retry. */
   readonly attempt: number
 }

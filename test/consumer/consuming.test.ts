@@ -1,7 +1,7 @@
 /** The three ways of consuming, and what becomes of it in the group's offsets. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { ConsumerRecord } from '../../src/consumer/consumer.ts'
+import type { CommitReport, ConsumerRecord } from '../../src/consumer/consumer.ts'
 import { Bench, until, values } from './kit.ts'
 
 test('run: every record once, in the order of its partition, and committed', async () => {
@@ -161,13 +161,26 @@ test('a crash without a commit: everything since is handled again', async () => 
 test('commits by count', async () => {
   await using bench = await Bench.open({ topics: { orders: 1 } })
   await bench.fill('orders', 1, 25)
-  const consumer = bench.consumer({ topics: ['orders'], commitIntervalMs: 60_000, commitEveryRecords: 10 })
-  const running = consumer.run(async ({ offset }) => {
+  const reports: CommitReport[] = []
+  const consumer = bench.consumer({
+    topics: ['orders'],
+    commitIntervalMs: 60_000,
+    commitEveryRecords: 10,
+    onCommit: (report) => void reports.push(report),
+  })
+  bench.broker.faults.on({ api: 'OffsetCommit', times: 1 }, { error: 'NOT_COORDINATOR' })
+  const running = consumer.run(async ({ offset }, { generation }) => {
+    assert.equal(generation, 1)
     if (offset === 24) await new Promise(() => undefined)
   })
   await until(async () => ((await bench.committed('orders', 1))[0] ?? 0) >= 20, 'the second commit')
   consumer.abort()
   await assert.rejects(running, { code: 'ABORTED' })
+  assert.equal(reports[0]?.error?.code, 'NOT_COORDINATOR')
+  assert.equal(reports.at(-1)?.error, undefined)
+  const [last] = reports.at(-1)?.offsets ?? []
+  assert.deepEqual([last?.topic, last?.partition, reports.at(-1)?.generation], ['orders', 0, 1])
+  assert.ok((last?.offset ?? 0) >= 20)
 })
 
 test('handlers that return no promise are not waited for, and heartbeats leave all the same', async () => {
