@@ -180,7 +180,7 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
    * stays in it). Idempotent. Inside a handler, do not wait for it: it waits for the handler.
    *
    * `timeoutMs` (default `drainTimeoutMs`): how long handlers may take; then their `context.signal` fires. The last
-   * commit and the good-bye take up to 5 s each where the coordinator does not answer.
+   * commit and the good-bye take up to 5 s more where the coordinator does not answer.
    */
   stop(options: { readonly timeoutMs?: number } = {}): Promise<StopResult> {
     this.#stopping ??= this.#stop(options.timeoutMs ?? this.#options.drainTimeoutMs)

@@ -36,8 +36,10 @@ export interface ConsumptionPorts {
   readonly onFailed: (error: unknown) => void
 }
 
-/** What the last commit and the good-bye may take besides the draining. */
-const FAREWELL_MS = 5000
+/** What the last commit may take besides the draining. */
+const FAREWELL_MS = 4000
+/** And the good-bye, without which the group finds out by itself. */
+const GOODBYE_MS = 1000
 
 export class Consumption {
   readonly #cluster: Cluster
@@ -270,7 +272,7 @@ export class Consumption {
     const reason = new OttlaError('DRAIN_TIMEOUT', 'the consumer stops and does not wait any longer')
     const all = [...this.#partitions.values()]
     const running = await this.#giveUp(all, { drainTimeoutMs, farewellMs: FAREWELL_MS, reason })
-    await settledWithin(this.#group.leave(FAREWELL_MS), this.#cluster.options.clock, FAREWELL_MS)
+    await settledWithin(this.#group.leave(GOODBYE_MS), this.#cluster.options.clock, GOODBYE_MS)
     this.#end(reason)
     return running.map(({ topic, partition }) => ({ topic, partition }))
   }

@@ -189,6 +189,18 @@ test('stop() with a deadline: what does not end is told, and named', async () =>
   assert.deepEqual(await bench.committed('orders', 1), [1])
 })
 
+test('stop() ends also when no broker answers any more', async () => {
+  await using bench = await Bench.open({ topics: { orders: 1 } })
+  await bench.append('orders', 0, values(1))
+  const consumer = bench.consumer({ topics: ['orders'], commitIntervalMs: 60_000 })
+  let count = 0
+  const running = consumer.run(() => void count++)
+  await until(() => count === 1, 'the record')
+  await bench.broker.stop()
+  assert.deepEqual(await consumer.stop({ timeoutMs: 100 }), { unfinished: [] })
+  await running
+})
+
 test('iteration: what ends the consumer is thrown into the loop', async () => {
   await using bench = await Bench.open({ topics: { orders: 1 } })
   await bench.append('orders', 0, values(2))

@@ -23,6 +23,15 @@ test('leaders move again and again: every record once and in order', async () =>
   await using bench = await Bench.open({ brokers: 3, topics: { orders: 3 } })
   const consumer = bench.consumer({ topics: ['orders'] })
   const { seen, running, count } = collect(consumer)
+  const epochs = new Set<number>()
+  const noteEpochs = (request: Readonly<Record<string, unknown>>) => {
+    const { topics } = request as unknown as { topics: { partitions: { committedLeaderEpoch: number }[] }[] }
+    for (const { partitions } of topics) {
+      for (const { committedLeaderEpoch } of partitions) epochs.add(committedLeaderEpoch)
+    }
+    return false
+  }
+  bench.broker.faults.on({ api: 'OffsetCommit', where: noteEpochs }, 'close')
   for (let round = 0; round < 6; round++) {
     await bench.fill('orders', 3, 20, 4)
     for (let partition = 0; partition < 3; partition++) {
@@ -38,6 +47,8 @@ test('leaders move again and again: every record once and in order', async () =>
   for (const offsets of seen.values()) assert.deepEqual(offsets, upTo(120))
   await consumer.stop()
   await running
+  // The last commits carry the epoch of the leader that took the last records.
+  assert.equal(Math.max(...epochs), 5)
 })
 
 test('a broker goes away and comes back', async () => {
