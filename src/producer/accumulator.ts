@@ -30,6 +30,8 @@ export interface AccumulatorParts {
   readonly queue: Queue<Batch>
   /** The partition may have something to send. */
   readonly onDue: (partition: ProducerPartition) => void
+  /** All batches that were to close with the turn of the loop have been told of. */
+  readonly onTurnEnd: () => void
 }
 
 interface Lingering {
@@ -199,6 +201,7 @@ export class Accumulator {
   readonly #endTurn = (): void => {
     this.#isDeferred = false
     this.closeLingering()
+    this.#parts.onTurnEnd()
   }
 
   readonly #endLinger = (): void => {

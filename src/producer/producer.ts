@@ -114,7 +114,16 @@ export class Producer {
       logger,
       onUncertain: settings.onUncertain,
     })
-    this.#accumulator = new Accumulator({ settings, clock, bounds, generations, queue, onDue: onWake })
+    const onTurnEnd = () => this.#sender.sendNow()
+    this.#accumulator = new Accumulator({
+      settings,
+      clock,
+      bounds,
+      generations,
+      queue,
+      onDue: onWake,
+      onTurnEnd,
+    })
     this.#identity = new IdentitySource(cluster, settings, signal)
     this.#pauses = new Pauses({ cluster, settings, signal, onEnd: onWake })
     this.#topics = this.#makeTopics(queue, onWake)

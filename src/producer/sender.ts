@@ -59,8 +59,17 @@ export class Sender {
     this.#parts.cluster.options.clock.defer(this.#send)
   }
 
+  /** The turn is over already: what is ready need not wait for another one of the loop. */
+  readonly sendNow = (): void => {
+    if (this.#ready.size > 0) this.#sendReady()
+  }
+
   readonly #send = (): void => {
     this.#isDeferred = false
+    this.#sendReady()
+  }
+
+  #sendReady(): void {
     let candidates: Iterable<ProducerPartition> = this.#ready
     this.#ready = new Set()
     if (this.#parts.signal.aborted) return
