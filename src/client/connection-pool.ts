@@ -4,6 +4,9 @@
  * One dial at a time per key, whoever asks. After a failed dial the next one to that node waits (with growing
  * delay), and every caller gets the cause of the last failure. A connection to a broker that is gone, or that moved
  * to another address, takes no more requests and closes when it is quiet.
+ *
+ * A dial for a purpose of somebody's own is given up with the last who waits for it: nobody else would ever close what
+ * it comes up with. Nothing is kept for a key that has neither a connection nor a dial; back-off belongs to the node.
  */
 import { OttlaError } from '../errors.ts'
 import { backoffMs } from '../util/backoff.ts'
@@ -16,9 +19,18 @@ import type { ClusterOptions } from './options.ts'
 /** The purpose of connections that metadata, admin and whoever does not mind share. */
 export const SHARED = 'shared'
 
+/** Made under way by the first who asks; those who ask meanwhile wait for it too. */
+interface Opening {
+  readonly outcome: Promise<Connection>
+  readonly giveUp: AbortController
+  waiters: number
+  /** Set when it is made, a moment before the waiters know. */
+  connection?: Connection
+}
+
 interface Slot {
   connection?: Connection
-  opening?: Promise<Connection>
+  opening?: Opening
 }
 
 interface Failures {
@@ -31,12 +43,20 @@ export class ConnectionPool {
   readonly #options: ClusterOptions
   readonly #addressOf: (nodeId: number) => Address | undefined
   readonly #slots = new Map<string, Slot>()
+  /** Of the nodes in the metadata whose last dial failed. */
   readonly #failures = new Map<number, Failures>()
-  readonly #stopping = new AbortController()
+  /** Also those that are retired, and in no slot any more. */
+  readonly #connections = new Set<Connection>()
+  #stopped: OttlaError | undefined
 
   constructor(options: ClusterOptions, addressOf: (nodeId: number) => Address | undefined) {
     this.#options = options
     this.#addressOf = addressOf
+  }
+
+  /** How many (node, purpose) have a connection or a dial. */
+  get size(): number {
+    return this.#slots.size
   }
 
   open(nodeId: number, purpose: string = SHARED): Connection | undefined {
@@ -63,19 +83,29 @@ export class ConnectionPool {
   get(nodeId: number, purpose: string = SHARED, signal?: AbortSignal): Promise<Connection> {
     const open = this.open(nodeId, purpose)
     if (open !== undefined) return Promise.resolve(open)
+    const given = (by: AbortSignal) => aborted(`the connection to node ${nodeId}`, by)
+    if (signal?.aborted) return Promise.reject(given(signal))
     const key = keyOf(nodeId, purpose)
-    let slot = this.#slots.get(key)
-    if (slot === undefined) this.#slots.set(key, (slot = {}))
-    slot.opening ??= this.#open(nodeId, slot).finally(() => delete slot.opening)
-    return untilAborted(slot.opening, signal, (given) => aborted(`the connection to node ${nodeId}`, given))
+    const slot = this.#slot(key)
+    slot.opening ??= this.#begin(nodeId, key, slot)
+    const { opening } = slot
+    opening.waiters++
+    return untilAborted(opening.outcome, signal, (by) => {
+      const reason = given(by)
+      opening.waiters--
+      if (slot.opening === opening && opening.waiters === 0 && purpose !== SHARED) {
+        this.#giveUp(key, slot, reason)
+      }
+      return reason
+    })
   }
 
   /** Puts a connection that was made otherwise (to a configured address) under its node, if that has none yet. */
   adopt(nodeId: number, connection: Connection): boolean {
     const key = keyOf(nodeId, SHARED)
-    const slot = this.#slots.get(key)
-    if (slot?.opening !== undefined || slot?.connection?.isOpen) return false
-    this.#slots.set(key, { connection })
+    const { opening, connection: present } = this.#slots.get(key) ?? {}
+    if (opening !== undefined || present?.isOpen) return false
+    this.#keep(key, this.#slot(key), connection)
     return true
   }
 
@@ -90,7 +120,7 @@ export class ConnectionPool {
         address === undefined ? 'the broker left the cluster' : 'the broker has another address',
       )
       delete slot.connection
-      if (slot.opening === undefined) this.#slots.delete(key)
+      this.#drop(key, slot)
     }
     for (const nodeId of this.#failures.keys()) {
       if (this.#addressOf(nodeId) === undefined) this.#failures.delete(nodeId)
@@ -98,14 +128,70 @@ export class ConnectionPool {
   }
 
   stop(reason: OttlaError): void {
-    this.#stopping.abort(reason)
-    for (const { connection } of this.#slots.values()) connection?.close(reason)
+    this.#stopped = reason
+    for (const { opening } of this.#slots.values()) opening?.giveUp.abort(reason)
+    for (const connection of this.#connections) connection.close(reason)
     this.#slots.clear()
   }
 
-  async #open(nodeId: number, slot: Slot): Promise<Connection> {
+  #slot(key: string): Slot {
+    let slot = this.#slots.get(key)
+    if (slot === undefined) this.#slots.set(key, (slot = {}))
+    return slot
+  }
+
+  #drop(key: string, slot: Slot): void {
+    const isEmpty = slot.connection === undefined && slot.opening === undefined
+    if (isEmpty && this.#slots.get(key) === slot) this.#slots.delete(key)
+  }
+
+  #keep(key: string, slot: Slot, connection: Connection): void {
+    slot.connection = connection
+    this.#connections.add(connection)
+    connection.onClose(() => {
+      this.#connections.delete(connection)
+      if (slot.connection === connection) delete slot.connection
+      this.#drop(key, slot)
+    })
+  }
+
+  // ---------------------------------------------------------------------------------------------- dialling
+
+  #begin(nodeId: number, key: string, slot: Slot): Opening {
+    const giveUp = new AbortController()
+    if (this.#stopped !== undefined) giveUp.abort(this.#stopped)
+    const { signal } = giveUp
+    const outcome = this.#dial(nodeId, signal).then((connection) => {
+      if (signal.aborted) {
+        connection.close(signal.reason)
+        throw signal.reason
+      }
+      this.#failures.delete(nodeId)
+      opening.connection = connection
+      this.#keep(key, slot, connection)
+      return connection
+    })
+    const opening: Opening = { outcome, giveUp, waiters: 0 }
+    const settled = () => {
+      if (slot.opening === opening) delete slot.opening
+      this.#drop(key, slot)
+    }
+    // Before the waiters are told: one who goes after that has had the connection.
+    outcome.then(settled, settled)
+    return opening
+  }
+
+  #giveUp(key: string, slot: Slot, reason: OttlaError): void {
+    const { opening } = slot
+    delete slot.opening
+    opening?.giveUp.abort(reason)
+    opening?.connection?.close(reason)
+    this.#drop(key, slot)
+  }
+
+  /** Rejects with the signal's reason when that fires; a connection may still come of it at the last moment. */
+  async #dial(nodeId: number, signal: AbortSignal): Promise<Connection> {
     const { clock } = this.#options
-    const { signal } = this.#stopping
     const waitMs = (this.#failures.get(nodeId)?.notBefore ?? 0) - clock.monotonic()
     if (waitMs > 0) await sleep(clock, waitMs, signal)
     if (signal.aborted) throw signal.reason
@@ -114,8 +200,7 @@ export class ConnectionPool {
       throw new OttlaError('CONNECTION_FAILED', `node ${nodeId} is not in the metadata`, { retriable: true })
     }
     try {
-      const connection = await Connection.open(address, this.#options, { signal })
-      return this.#opened(nodeId, slot, connection)
+      return await Connection.open(address, this.#options, { signal })
     } catch (error) {
       if (signal.aborted) throw signal.reason
       this.#noteFailure(nodeId)
@@ -123,21 +208,10 @@ export class ConnectionPool {
     }
   }
 
-  #opened(nodeId: number, slot: Slot, connection: Connection): Connection {
-    if (this.#stopping.signal.aborted) {
-      connection.close(this.#stopping.signal.reason)
-      throw this.#stopping.signal.reason
-    }
-    this.#failures.delete(nodeId)
-    slot.connection = connection
-    connection.onClose(() => {
-      if (slot.connection === connection) delete slot.connection
-    })
-    return connection
-  }
-
   #noteFailure(nodeId: number): void {
     const { clock, random, minBackoffMs: minMs, maxBackoffMs: maxMs } = this.#options
+    // It may have left while it was dialled.
+    if (this.#addressOf(nodeId) === undefined) return
     const count = this.#failures.get(nodeId)?.count ?? 0
     const delayMs = backoffMs(count, { minMs, maxMs }, random)
     this.#failures.set(nodeId, { count: count + 1, notBefore: clock.monotonic() + delayMs })
