@@ -31,7 +31,11 @@ export class Outcomes {
     const [answered, ...walked] = partition.window.delivered(batch, this.#parts.clock.now())
     partition.failures = 0
     partition.lastError = undefined
-    if (landing.baseOffset >= 0) partition.nextOffset = landing.baseOffset + batch.count
+    const [first] = partition.window.flights
+    // Not when one before it is still doubtful: it would be looked for behind this offset.
+    if (landing.baseOffset >= 0 && (first === undefined || first.rank > batch.rank)) {
+      partition.nextOffset = landing.baseOffset + batch.count
+    }
     for (const found of walked) this.#proved(partition, found, undefined)
     if (answered !== undefined && !answered.isSettled) this.#parts.delivery.delivered(answered, landing)
     batch.release(true)

@@ -74,7 +74,7 @@ export async function gatherEvidence(
     if (round > 0) await sleep(clock, backoffMs(round - 1, { minMs, maxMs }, random), signal)
     try {
       if (round > 0) await cluster.refresh({ topics: [request.topic], signal })
-      return await ask(cluster, request, signal)
+      return await ask(cluster, request, { signal, isLast: round === ROUNDS - 1 })
     } catch (error) {
       if (signal.aborted) throw signal.reason
       if (!(error instanceof OttlaError)) throw error
@@ -85,7 +85,13 @@ export async function gatherEvidence(
   throw failure
 }
 
-async function ask(cluster: Cluster, request: ProofRequest, signal: AbortSignal): Promise<Evidence> {
+interface Round {
+  readonly signal: AbortSignal
+  readonly isLast: boolean
+}
+
+async function ask(cluster: Cluster, request: ProofRequest, round: Round): Promise<Evidence> {
+  const { signal } = round
   const leader = await leaderOf(cluster, request, signal)
   if (!leader.connection.supports(describeProducers, DESCRIBE_SINCE)) {
     const message = 'the broker does not know DescribeProducers'
@@ -96,7 +102,8 @@ async function ask(cluster: Cluster, request: ProofRequest, signal: AbortSignal)
   const end = await logEnd(leader, request)
   await committed(cluster, { leader, request, end, signal })
   if (found !== undefined) {
-    return { kind: 'found', ...found, places: await placesOf(cluster, { leader, request, found, end }) }
+    const places = await placesOf(cluster, request, { leader, end, epoch: found.epoch, isLast: round.isLast })
+    return { kind: 'found', ...found, places }
   }
   return { kind: 'absent', logStart: await offsetAt(leader, request, EARLIEST) }
 }
@@ -171,17 +178,13 @@ async function offsetAt(leader: Leader, request: ProofRequest, timestamp: number
   return entry?.offset ?? -1
 }
 
-/** Offsets are worth a look, not a failure: the delivery is proved without them. */
+/** Offsets are worth a few attempts, not a failure: the delivery is proved without them. */
 async function placesOf(
   cluster: Cluster,
-  what: {
-    readonly leader: Leader
-    readonly request: ProofRequest
-    readonly found: { readonly epoch: number }
-    readonly end: number
-  },
+  request: ProofRequest,
+  where: { readonly leader: Leader; readonly epoch: number; readonly end: number; readonly isLast: boolean },
 ): Promise<ReadonlyMap<number, FoundBatch>> {
-  const { leader, request, found, end } = what
+  const { leader, epoch, end, isLast } = where
   const { topic, partition, producerId, nextOffset, since, requestTimeoutMs } = request
   try {
     const from = nextOffset >= 0 ? nextOffset : await offsetAt(leader, request, since)
@@ -190,13 +193,14 @@ async function placesOf(
       topic,
       partition,
       producerId,
-      producerEpoch: found.epoch,
+      producerEpoch: epoch,
       leaderEpoch: leader.epoch,
       from,
       end,
       requestTimeoutMs,
     })
   } catch (error) {
+    if (!isLast && error instanceof OttlaError && !isForGood(error)) throw error
     cluster.options.logger.debug({ error, topic, partition }, 'offsets of proved records were not found')
     return new Map()
   }

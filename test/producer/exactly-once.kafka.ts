@@ -62,8 +62,19 @@ async function sendDuring(
   return { sent, receipts, producer }
 }
 
-async function check(world: World, topic: string, sent: readonly string[][]): Promise<void> {
+interface Sent {
+  readonly sent: readonly (readonly string[])[]
+  readonly receipts: readonly Receipt[]
+}
+
+async function check(world: World, topic: string, { sent, receipts }: Sent): Promise<void> {
   for (const [partition, wanted] of sent.entries()) {
+    const offsets = receipts.filter((receipt) => receipt.partition === partition).map(({ offset }) => offset)
+    assert.deepEqual(
+      offsets,
+      wanted.map((_, index) => index),
+      'every receipt tells the offset, also of what was proved',
+    )
     const log = await readValues(world.cluster, topic, partition)
     const seen = new Set(log)
     const lost = wanted.filter((value) => !seen.has(value)).length
@@ -84,7 +95,7 @@ describe('one broker', { timeout: 300_000 }, () => {
     const { kafka, proxies, cluster } = world
     await new Admin(cluster).createTopics([{ name: 'killed', partitions: PARTITIONS }])
     const [proxy] = proxies.proxies
-    const { sent, producer } = await sendDuring(world, 'killed', async () => {
+    const outcome = await sendDuring(world, 'killed', async () => {
       for (let round = 0; round < 3; round++) {
         await sleep(1_000)
         if (proxy !== undefined) proxy.losesAnswers = true
@@ -95,7 +106,8 @@ describe('one broker', { timeout: 300_000 }, () => {
       }
       await sleep(500)
     })
-    await check(world, 'killed', sent)
+    const { producer } = outcome
+    await check(world, 'killed', outcome)
     assert.ok(
       producer.stats.proved > 0,
       'a killed broker remembers one batch of five: the others were proved',
@@ -108,7 +120,7 @@ describe('one broker', { timeout: 300_000 }, () => {
     const { proxies, cluster } = world
     await new Admin(cluster).createTopics([{ name: 'late', partitions: PARTITIONS }])
     const [proxy] = proxies.proxies
-    const { sent, producer } = await sendDuring(world, 'late', async () => {
+    const outcome = await sendDuring(world, 'late', async () => {
       for (let round = 0; round < 12; round++) {
         await sleep(200)
         if (proxy !== undefined) proxy.requestDelayMs = 100 * (round % 4)
@@ -117,7 +129,8 @@ describe('one broker', { timeout: 300_000 }, () => {
       }
       if (proxy !== undefined) proxy.requestDelayMs = 0
     })
-    await check(world, 'late', sent)
+    const { producer } = outcome
+    await check(world, 'late', outcome)
     assert.equal(producer.stats.uncertain, 0)
   })
 })
@@ -133,7 +146,7 @@ describe('three brokers', { timeout: 300_000 }, () => {
     const { kafka, proxies, cluster } = world
     const configs = { 'min.insync.replicas': '2' }
     await new Admin(cluster).createTopics([{ name: 'moved', partitions: PARTITIONS, replicas: 3, configs }])
-    const { sent, producer } = await sendDuring(world, 'moved', async () => {
+    const outcome = await sendDuring(world, 'moved', async () => {
       for (let round = 0; round < 3; round++) {
         await sleep(1_500)
         for (const proxy of proxies.proxies) proxy.losesAnswers = true
@@ -145,7 +158,8 @@ describe('three brokers', { timeout: 300_000 }, () => {
         await sleep(2_000)
       }
     })
-    await check(world, 'moved', sent)
+    const { producer } = outcome
+    await check(world, 'moved', outcome)
     assert.equal(producer.stats.uncertain, 0)
     assert.equal(producer.stats.failed, 0)
   })

