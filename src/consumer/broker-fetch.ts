@@ -34,6 +34,8 @@ export interface BrokerFetchPorts {
   readonly purpose: string
   /** What is to be read from this broker. */
   readonly partitions: () => readonly AssignedPartition[]
+  /** Whether more partitions may have to be read from here in a moment. */
+  readonly isSettling: () => boolean
   /** Frees memory that is held for little; true when it did. */
   readonly compact: () => boolean
   /** Room that was promised to a request has come back. */
@@ -47,8 +49,8 @@ export interface BrokerFetchPorts {
 /** Topics are named by their ids from this version of Fetch on (KIP-516). */
 const FIRST_BY_ID = 13
 /**
- * While a partition that is full or paused is left out of the long poll, the poll is short: the partition may be
- * wanted before a long one is over. It grows as long as nothing changes.
+ * While a partition that is full or paused is left out of the long poll, or one is about to come, the poll is short:
+ * the partition may be wanted before a long one is over. It grows as long as nothing changes.
  */
 const SHORTEST_WAIT_MS = 5
 const LONGEST_SHORT_WAIT_MS = 100
@@ -133,7 +135,7 @@ export class BrokerFetch {
   ): Promise<void> {
     const { cluster, options, budget } = this.#ports
     this.#isBusy = true
-    const isPartial = this.#leftOut > 0
+    const isPartial = this.#leftOut > 0 || this.#ports.isSettling()
     let response: Response | undefined
     try {
       response = await this.#request(connection, wanted, { maxBytes: promised, isPartial })

@@ -30,7 +30,7 @@ export interface FailureOptions {
   readonly maxBackoffMs?: number
   /**
    * What comes after the last retry. `stop` (default): the consumer stops and `run()` rejects with
-   * HANDLER_FAILED; the record is not committed. `skip`: the record is reported to `onSkip` and counts as finished.
+   * HANDLER_FAILED; the record is not committed. `skip`: the record is reported to `onSkip`, which has to be there, and counts as finished.
    */
   readonly then?: 'stop' | 'skip'
 }
@@ -205,6 +205,12 @@ export function resolveConsumerOptions(given: ConsumerOptions): ResolvedConsumer
   refuseLaterOrders(given)
   const options = resolve(given)
   const { drainTimeoutMs, rebalanceTimeoutMs, heartbeatIntervalMs, sessionTimeoutMs } = options
+  // A skip that nobody is told of would be a silent one.
+  if (options.failure.then === 'skip' && options.onSkip === undefined) {
+    throw new OttlaError('INVALID_OPTION', "consumer: failure.then 'skip' needs onSkip, which is told of each skip", {
+      path: 'consumer.onSkip',
+    })
+  }
   // A member that drains longer than the coordinator waits for it is thrown out in the middle of its work.
   if (drainTimeoutMs >= rebalanceTimeoutMs) {
     throw conflict('drainTimeoutMs', `below rebalanceTimeoutMs (${rebalanceTimeoutMs})`, drainTimeoutMs)

@@ -266,7 +266,8 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
   }
 
   #refusal(method: string): OttlaError {
-    const why = this.#hasHandler ? 'it has its one handler already' : `it is ${this.#state}`
+    const isOver = this.#state === 'stopped' || this.#state === 'failed'
+    const why = this.#hasHandler && !isOver ? 'it has its one handler already' : `it is ${this.#state}`
     return new OttlaError('INVALID_STATE', `consumer of ${this.groupId}: ${method}() is not possible: ${why}`)
   }
 }

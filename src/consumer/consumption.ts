@@ -104,6 +104,7 @@ export class Consumption {
       options,
       purpose: `fetch:${id}`,
       signal,
+      isSettling: () => [...this.#partitions.values()].some(({ phase }) => phase !== 'fetching'),
       onReady: (partition) => this.#runner.ready(partition),
       onNewLeader: (partition) => void this.#starter.checkEpoch(partition),
       onOffLog: (partition, reason) => void this.#starter.reset(partition, reason),
@@ -162,8 +163,9 @@ export class Consumption {
     for (const partition of partitions) {
       this.#paused.delete(partitionKey(partition))
       const assigned = this.#partitions.get(partitionKey(partition))
-      if (assigned === undefined) continue
-      assigned.isPaused = false
+      if (assigned !== undefined) assigned.isPaused = false
+    }
+    for (const assigned of this.#find(partitions)) {
       this.#runner.ready(assigned)
       this.#fetcher.wake(assigned)
     }

@@ -23,6 +23,8 @@ export interface FetcherPorts {
   readonly options: ResolvedConsumerOptions
   readonly purpose: string
   readonly signal: AbortSignal
+  /** Whether partitions are on their way that are not read yet. */
+  readonly isSettling: () => boolean
   /** There is something for a handler. */
   readonly onReady: (partition: AssignedPartition) => void
   /** The position has to be checked against the leader's log before anything more is read. */
@@ -44,6 +46,7 @@ export class Fetcher {
   readonly #unlisten: () => void
   #isRefreshing = false
   #isSeeking = false
+  #isWaking = false
   #searches = 0
 
   constructor(ports: FetcherPorts) {
@@ -64,7 +67,17 @@ export class Fetcher {
     this.#place(partition)
     this.#divide()
     this.#seek()
-    this.wake(partition)
+    this.#wakeSoon()
+  }
+
+  /** Partitions that are added together are asked for together: one that comes later would wait for a long poll. */
+  #wakeSoon(): void {
+    if (this.#isWaking) return
+    this.#isWaking = true
+    queueMicrotask(() => {
+      this.#isWaking = false
+      this.pump()
+    })
   }
 
   remove(partition: AssignedPartition): void {
@@ -196,6 +209,7 @@ export class Fetcher {
       purpose,
       budget: this.#budget,
       partitions: () => this.#brokers.get(nodeId)?.partitions ?? [],
+      isSettling: this.#ports.isSettling,
       compact: () => this.#compact(),
       onResults: (results, endpoints) => this.#onResults(nodeId, results, endpoints),
       onRoom: () => {

@@ -299,6 +299,33 @@ test('a partition whose handler stands still does not keep the others from being
   await running
 })
 
+test('small parts that wait do not pin the responses that they came in', async () => {
+  await using bench = await Bench.open({ topics: { orders: 2 } })
+  const consumer = bench.consumer({ topics: ['orders'], prefetchBytes: 512 * 1024, fetchMaxWaitMs: 20 })
+  const both = [0, 1].map((partition) => ({ topic: 'orders', partition }))
+  const gate = Promise.withResolvers<void>()
+  const seen = [0, 0]
+  const running = consumer.run(async ({ partition }) => {
+    seen[partition] = (seen[partition] ?? 0) + 1
+    if (partition === 0) await gate.promise
+  })
+  for (let round = 1; round <= 20; round++) {
+    // Read on together, so that both parts come in one response.
+    consumer.pause(both)
+    await turn(25)
+    await bench.append('orders', 0, values(1))
+    await bench.append('orders', 1, [{ value: Buffer.alloc(50_000) }])
+    consumer.resume(both)
+    await until(() => seen[1] === round, `round ${round}`)
+  }
+  assert.equal(seen[0], 1)
+  assert.ok(consumer.heldBytes < 512 * 1024)
+  gate.resolve()
+  await until(() => seen[0] === 20, 'the slow one')
+  await consumer.stop()
+  await running
+})
+
 test('records of 1 MiB: what is held stays within the bound', async () => {
   await using bench = await Bench.open({ topics: { orders: 2 }, configs: { 'message.max.bytes': 4_000_000 } })
   const value = Buffer.alloc(1024 * 1024, 7)
