@@ -20,6 +20,7 @@ import { aborted, untilAborted } from './cancellation.ts'
 import { Channel } from './channel.ts'
 import { clientSoftware } from './client-software.ts'
 import { type Address, type Dial, formatAddress } from './dial.ts'
+import { fairDeadline } from './fair-deadline.ts'
 import type { SaslSettings } from './sasl/mechanism.ts'
 import { clientMustThrottle } from './throttle.ts'
 import type { TlsSettings } from './tls.ts'
@@ -98,10 +99,11 @@ export class Connection {
     const giveUp = new AbortController()
     const onAbort = () => giveUp.abort(aborted(`the connection to ${broker}`, signal as AbortSignal))
     signal?.addEventListener('abort', onAbort, { once: true })
-    const timer = settings.clock.setTimeout(() => {
-      const message = `${broker} was not ready within ${settings.connectTimeoutMs} ms`
+    const { clock, connectTimeoutMs } = settings
+    const clearDeadline = fairDeadline(clock, connectTimeoutMs, () => {
+      const message = `${broker} was not ready within ${connectTimeoutMs} ms`
       giveUp.abort(new OttlaError('CONNECTION_FAILED', message, { retriable: true, broker }))
-    }, settings.connectTimeoutMs)
+    })
     let connection: Connection | undefined
     try {
       const stream = await openTransport(address, settings, giveUp.signal)
@@ -114,7 +116,7 @@ export class Connection {
       connection?.close(reason)
       throw reason
     } finally {
-      settings.clock.clearTimeout(timer)
+      clearDeadline()
       signal?.removeEventListener('abort', onAbort)
     }
   }

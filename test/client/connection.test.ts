@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { Connection } from '../../src/client/connection.ts'
 import type { Dial } from '../../src/client/dial.ts'
 import { apiVersions, fetch, heartbeat, metadata, produce } from '../../src/protocol/messages/index.ts'
+import type { Clock, Timer } from '../../src/util/clock.ts'
 import { VirtualClock } from '../../src/util/virtual-clock.ts'
 import { encoded, FakeBroker, type FakeRequest } from './fake-broker.ts'
 import { inMemory, metadataOf, overSocket, rejection, somewhere, until } from './support.ts'
@@ -12,6 +13,37 @@ import { inMemory, metadataOf, overSocket, rejection, somewhere, until } from '.
 const beat = { groupId: 'g', generationId: 1, memberId: 'm' }
 const answerOf = (throttleTimeMs = 0) => ({ throttleTimeMs, errorCode: 0 })
 const noTopics = { topics: [] }
+
+/** Time passes at a stroke, as for a process that is stopped: what falls due meanwhile comes late. */
+class StandingClock implements Clock {
+  readonly #timers = new Map<object, { readonly at: number; readonly callback: () => void }>()
+  #elapsed = 0
+
+  get pending(): number {
+    return this.#timers.size
+  }
+
+  now = () => this.#elapsed
+  monotonic = () => this.#elapsed
+  defer = (callback: () => void) => void setImmediate(callback)
+  clearTimeout = (timer: Timer) => void this.#timers.delete(timer as object)
+
+  setTimeout = (callback: () => void, delayMs: number): Timer => {
+    const timer = {}
+    this.#timers.set(timer, { at: this.#elapsed + delayMs, callback })
+    return timer
+  }
+
+  async pass(ms: number): Promise<void> {
+    this.#elapsed += ms
+    for (const [timer, { at, callback }] of [...this.#timers]) {
+      if (at > this.#elapsed) continue
+      this.#timers.delete(timer)
+      callback()
+    }
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
+  }
+}
 
 test('speaks the highest version that both sides know', async () => {
   const broker = new FakeBroker().on(metadata, () => metadataOf([]))
@@ -177,6 +209,48 @@ test('an answer that has arrived while the process stood still is no timeout', a
   await connection.request(metadata, noTopics)
   connection.close()
   await broker.stop()
+})
+
+test('what has arrived while the process stood still makes a connection', async () => {
+  const broker = await new FakeBroker().listen()
+  broker.on(apiVersions, ({ link, api, version, correlationId }) => {
+    const ranges = [...broker.ranges].map(([apiKey, [minVersion, maxVersion]]) => ({
+      apiKey,
+      minVersion,
+      maxVersion,
+    }))
+    link.stream.write(encoded(api, version, { correlationId, body: { errorCode: 0, apiKeys: ranges } }))
+    const until = performance.now() + 120
+    while (performance.now() < until);
+    return 'silence'
+  })
+  const connection = await Connection.open(broker.address, overSocket(broker, { connectTimeoutMs: 60 }))
+  assert.ok(connection.isOpen)
+  connection.close()
+  await broker.stop()
+})
+
+test('time for which the process stood still is given back to a dial, once', async () => {
+  const clock = new StandingClock()
+  const broker = new FakeBroker()
+  let answer: (() => void) | undefined
+  const slow: Dial = async (address, options) => {
+    await new Promise<void>((resolve) => (answer = resolve))
+    return broker.dial(address, options)
+  }
+  const settings = inMemory(broker, { clock, dial: slow, connectTimeoutMs: 100 })
+  const saved = Connection.open(somewhere, settings)
+  await until(() => answer !== undefined, 'the dial')
+  await clock.pass(350)
+  await clock.pass(249)
+  answer?.()
+  const connection = await saved
+  connection.close()
+  const lost = rejection(Connection.open(somewhere, settings), 'CONNECTION_FAILED')
+  await clock.pass(350)
+  await clock.pass(250)
+  assert.match((await lost).message, /was not ready within 100 ms/)
+  assert.equal(clock.pending, 0)
 })
 
 for (const [name, spoil] of Object.entries({
