@@ -207,9 +207,13 @@ export function resolveConsumerOptions(given: ConsumerOptions): ResolvedConsumer
   const { drainTimeoutMs, rebalanceTimeoutMs, heartbeatIntervalMs, sessionTimeoutMs } = options
   // A skip that nobody is told of would be a silent one.
   if (options.failure.then === 'skip' && options.onSkip === undefined) {
-    throw new OttlaError('INVALID_OPTION', "consumer: failure.then 'skip' needs onSkip, which is told of each skip", {
-      path: 'consumer.onSkip',
-    })
+    throw new OttlaError(
+      'INVALID_OPTION',
+      "consumer: failure.then 'skip' needs onSkip, which is told of each skip",
+      {
+        path: 'consumer.onSkip',
+      },
+    )
   }
   // A member that drains longer than the coordinator waits for it is thrown out in the middle of its work.
   if (drainTimeoutMs >= rebalanceTimeoutMs) {

@@ -39,6 +39,7 @@ test('what is wrong is refused, by its path', () => {
     [{ failure: { retry: 1 } }, 'consumer.failure.retry'],
     [{ stopOnSignals: ['TERM'] }, 'consumer.stopOnSignals'],
     [{ onSkip: 'log' }, 'consumer.onSkip'],
+    [{ failure: Object.fromEntries([['then', 'skip']]) }, 'consumer.onSkip'],
     [{ prefetch: 1 }, 'consumer.prefetch'],
   ]
   for (const [more, path] of wrong) assert.throws(() => resolve(more), { code: 'INVALID_OPTION', path }, path)
