@@ -12,7 +12,7 @@ try {
   const consumer = kafka.consumer({ groupId: 'mailer', topics: ['orders'] })
   for await (const record of consumer) {
     console.log(`${record.key}: ${record.value}`)
-    break // leaves the group after this record was finished and committed
+    break // leaves the group; a record is finished when the next one is asked for, so this one would come again
   }
 } finally {
   await kafka.stop()
