@@ -3,6 +3,9 @@
  *
  * A broker answers the requests of a connection one after the other, and holds a JoinGroup until all members have
  * joined; commits behind it would wait as long. So a consumer has two links: one for the membership, one for offsets.
+ *
+ * Nobody else uses what a link has opened, so nobody else would close it: the connection to a former coordinator goes
+ * when the link is connected to the next one and no answer is due any more.
  */
 import type { Cluster } from '../client/cluster.ts'
 import type { Connection } from '../client/connection.ts'
@@ -26,6 +29,7 @@ export interface LinkRequestOptions {
 
 export class CoordinatorLink {
   readonly #options: LinkOptions
+  readonly #opened = new Set<Connection>()
   #nodeId: number | undefined
   /** What the cluster remembers is not to be trusted. */
   #isStale = false
@@ -71,7 +75,25 @@ export class CoordinatorLink {
       this.#nodeId = await cluster.coordinator('group', groupId, { refresh, signal })
     }
     const nodeId = this.#nodeId
-    return cluster.openConnection(nodeId, purpose) ?? cluster.connection(nodeId, { purpose, signal })
+    const present = cluster.openConnection(nodeId, purpose)
+    if (present !== undefined) return this.#keepOnly(present)
+    const connection = await cluster.connection(nodeId, { purpose, signal })
+    this.#keep(connection)
+    // Forgotten while it was dialled: the connection goes, unless the next lookup says the same.
+    return this.#nodeId === nodeId ? this.#keepOnly(connection) : this.#open()
+  }
+
+  #keepOnly(connection: Connection): Connection {
+    for (const former of this.#opened) {
+      if (former !== connection) former.retire('the group has another coordinator')
+    }
+    return connection
+  }
+
+  #keep(connection: Connection): void {
+    if (this.#opened.has(connection)) return
+    this.#opened.add(connection)
+    connection.onClose(() => this.#opened.delete(connection))
   }
 
   /** The coordinator is elsewhere, or cannot be reached. */
@@ -80,10 +102,11 @@ export class CoordinatorLink {
     this.#isStale = true
   }
 
-  /** Ends the connection; what waits on it rejects. */
+  /** Ends its connections; what waits on them rejects. */
   close(): void {
     const { cluster, purpose } = this.#options
-    if (this.#nodeId === undefined) return
-    cluster.openConnection(this.#nodeId, purpose)?.close()
+    for (const connection of this.#opened) connection.close()
+    // One whose dial has just ended is not among them yet.
+    if (this.#nodeId !== undefined) cluster.openConnection(this.#nodeId, purpose)?.close()
   }
 }
