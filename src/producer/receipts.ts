@@ -55,7 +55,8 @@ export type DeliveryListener = (report: DeliveryReport) => void | PromiseLike<vo
 
 /** At least one record of a `send([…])` was not delivered; `results` tells the outcome of each. */
 export class PartialDeliveryError extends OttlaError {
-  readonly results: readonly DeliveryResult[]
+  /** In the order of the call's records. Not enumerable: a log line need not show thousands of them. */
+  declare readonly results: readonly DeliveryResult[]
 
   constructor(results: readonly DeliveryResult[]) {
     const failures = results.filter((result) => result.status === 'failed')
@@ -65,6 +66,6 @@ export class PartialDeliveryError extends OttlaError {
       `${failures.length} of ${results.length} records were not delivered; the first because: ${first?.message}`,
       { cause: first },
     )
-    this.results = results
+    Object.defineProperty(this, 'results', { value: results })
   }
 }
