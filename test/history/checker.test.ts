@@ -326,3 +326,35 @@ test('passed: a producer that is not idempotent may repeat as often as it is all
   ]
   assert.equal(passes(edits, { allowedDuplicates: 1 }).duplicated, 1)
 })
+
+test('passed: partitions lost with their coordinator and assigned again under the same generation number', () => {
+  const again = { group, generation: 3, topic, partition: 0 }
+  const handledAgain = add(
+    { t: 96, proc: 'm2', op: 'poll', ...again, ranges: [[2, 3]] },
+    {
+      ...{ t: 97, proc: 'm2', op: 'process', ...again },
+      records: [
+        [2, 'p.4', digestFor('p.4', 'a')],
+        [3, 'p.6', digestFor('p.6', 'a')],
+      ],
+    },
+  )
+  const lostAndBack = add(
+    { t: 94, proc: 'm2', op: 'revoke', group, generation: 3, partitions: [[topic, 0]], lost: true },
+    {
+      t: 95,
+      proc: 'm2',
+      op: 'assign',
+      group,
+      generation: 3,
+      partitions: [
+        [topic, 0],
+        [topic, 1],
+      ],
+    },
+  )
+  const found = verdictOf([handledAgain]).findings.map(({ check, kind }) => `${check} ${kind}`)
+  assert.ok(found.includes('H3 handled-out-of-order'), found.join())
+  const verdict = verdictOf([lostAndBack, handledAgain]).findings.filter(({ check }) => check === 'H3')
+  assert.deepEqual(verdict, [])
+})

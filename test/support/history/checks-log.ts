@@ -101,12 +101,14 @@ export function checkOrder(
 const lineOf = ({ id, topic, key }: SentRecord) => `${topic}\n${id.slice(0, id.lastIndexOf('.'))}\n${key}`
 
 function checkHandlingOrder(model: Model, findings: Findings, order: 'partition' | 'key'): void {
-  for (const work of model.processed.values()) {
+  const tenures = tenuresOf(model)
+  for (const [group, work] of model.processed) {
     for (const [where, list] of work) {
       const last = new Map<string, number>()
-      for (const { offset, id, proc, generation } of list) {
+      for (const { offset, id, proc, generation, t } of list) {
         const key = order === 'key' ? model.sent.get(id)?.key : null
-        const line = `${proc}\n${generation}\n${key ?? ''}`
+        const tenure = tenures.get(`${group}\n${proc}\n${where}`)?.filter((since) => since <= t).length ?? 0
+        const line = `${proc}\n${generation}\n${tenure}\n${key ?? ''}`
         const before = last.get(line)
         if (before !== undefined && before >= offset) {
           const tell = () => `${proc} handled ${where}@${offset} after ${before} in generation ${generation}`
@@ -116,6 +118,28 @@ function checkHandlingOrder(model: Model, findings: Findings, order: 'partition'
       }
     }
   }
+}
+
+/**
+ * When each member came to own each partition anew. The number of a generation is not enough: a coordinator that dies
+ * may take the last one with it, and the next one gives the same number again, to partitions that were lost between.
+ */
+function tenuresOf(model: Model): Map<string, number[]> {
+  const tenures = new Map<string, number[]>()
+  const owned = new Set<string>()
+  for (const event of model.events) {
+    if (event.op !== 'assign' && event.op !== 'revoke') continue
+    for (const [topic, partition] of event.partitions) {
+      const line = `${event.group}\n${event.proc}\n${partitionKey(topic, partition)}`
+      // Kept by the cooperative protocol, a partition goes on where it was: that is no new tenure.
+      if (event.op === 'revoke') owned.delete(line)
+      else if (!owned.has(line)) {
+        owned.add(line)
+        tenures.set(line, [...(tenures.get(line) ?? []), event.t])
+      }
+    }
+  }
+  return tenures
 }
 
 /** H4, one value: every reader, acknowledgement and handler saw the same record at the same offset. */
