@@ -143,7 +143,8 @@ class Cluster implements Kafka {
   }
 
   async start(): Promise<void> {
-    const clusterId = randomBytes(16).toString('base64url')
+    // A leading dash, which one random id in 64 has, would be taken for a flag; Kafka's own ids never have one.
+    const clusterId = `O${randomBytes(16).toString('base64url').slice(1)}`
     const scram = scramArguments(this.#security)
     await settleAll(this.nodes.map((node) => node.format(clusterId, scram)))
     await settleAll(this.nodes.map((node) => node.start()))
