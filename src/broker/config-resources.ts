@@ -80,14 +80,29 @@ export function refusedConfig(resource: ConfigResource, configs: Configs): Probl
 }
 
 /** A request that names a resource twice has it refused. */
-export function isRepeated(all: readonly ResourceName[], one: ResourceName): boolean {
+function isRepeated(all: readonly ResourceName[], one: ResourceName): boolean {
   const same = all.filter(
     (other) => other.resourceType === one.resourceType && other.resourceName === one.resourceName,
   )
   return same.length > 1
 }
 
-export const repeatedResource: Problem = {
+const repeatedResource: Problem = {
   errorCode: errorCode.INVALID_REQUEST,
   message: 'Each resource must appear at most once.',
 }
+
+/** Alters each resource by itself, and answers for each; one that is named twice is refused both times. */
+export const alterEach = <R extends ResourceName>(
+  resources: readonly R[],
+  alter: (resource: R) => Problem | undefined,
+) =>
+  resources.map((resource) => {
+    const problem = isRepeated(resources, resource) ? repeatedResource : alter(resource)
+    return {
+      errorCode: problem?.errorCode ?? errorCode.NONE,
+      errorMessage: problem?.message ?? null,
+      resourceType: resource.resourceType,
+      resourceName: resource.resourceName,
+    }
+  })

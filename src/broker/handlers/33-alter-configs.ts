@@ -2,7 +2,7 @@
 import { errorCode } from '../../protocol/error-codes.ts'
 import { alterConfigs } from '../../protocol/messages/alter-configs.ts'
 import type { ReceivedRequestOf } from '../../protocol/schema.ts'
-import { findResource, isRepeated, refusedConfig, repeatedResource } from '../config-resources.ts'
+import { alterEach, findResource, refusedConfig } from '../config-resources.ts'
 import type { Handler, RequestContext } from '../handler.ts'
 import type { Problem } from '../topic-rules.ts'
 
@@ -13,21 +13,8 @@ export const alterConfigsHandler: Handler<typeof alterConfigs> = {
   versions: [0, 2],
   perPartition: true,
   handle({ resources, validateOnly }, context) {
-    return {
-      throttleTimeMs: 0,
-      responses: resources.map((resource) => {
-        const { resourceType, resourceName } = resource
-        const problem = isRepeated(resources, resource)
-          ? repeatedResource
-          : replace(resource, validateOnly, context)
-        return {
-          errorCode: problem?.errorCode ?? errorCode.NONE,
-          errorMessage: problem?.message ?? null,
-          resourceType,
-          resourceName,
-        }
-      }),
-    }
+    const responses = alterEach(resources, (resource) => replace(resource, validateOnly, context))
+    return { throttleTimeMs: 0, responses }
   },
 }
 

@@ -2,13 +2,7 @@
 import { errorCode } from '../../protocol/error-codes.ts'
 import { incrementalAlterConfigs } from '../../protocol/messages/incremental-alter-configs.ts'
 import type { ReceivedRequestOf } from '../../protocol/schema.ts'
-import {
-  type ConfigResource,
-  findResource,
-  isRepeated,
-  refusedConfig,
-  repeatedResource,
-} from '../config-resources.ts'
+import { alterEach, type ConfigResource, findResource, refusedConfig } from '../config-resources.ts'
 import type { Handler, RequestContext } from '../handler.ts'
 import type { Problem } from '../topic-rules.ts'
 
@@ -22,21 +16,8 @@ export const incrementalAlterConfigsHandler: Handler<typeof incrementalAlterConf
   versions: [0, 1],
   perPartition: true,
   handle({ resources, validateOnly }, context) {
-    return {
-      throttleTimeMs: 0,
-      responses: resources.map((resource) => {
-        const { resourceType, resourceName } = resource
-        const problem = isRepeated(resources, resource)
-          ? repeatedResource
-          : change(resource, validateOnly, context)
-        return {
-          errorCode: problem?.errorCode ?? errorCode.NONE,
-          errorMessage: problem?.message ?? null,
-          resourceType,
-          resourceName,
-        }
-      }),
-    }
+    const responses = alterEach(resources, (resource) => change(resource, validateOnly, context))
+    return { throttleTimeMs: 0, responses }
   },
 }
 
