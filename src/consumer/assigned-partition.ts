@@ -156,6 +156,15 @@ export class AssignedPartition implements FetchTarget {
     this.#waitingBytes += chunk.sizeBytes
   }
 
+  /** Takes back what was appended last: the next fetch begins where it began. */
+  takeBack(): void {
+    const last = this.#waiting.pop()
+    assert(last !== undefined, 'nothing was appended that could be taken back')
+    this.offset = last.chunk.position
+    this.#waitingBytes -= last.chunk.sizeBytes
+    last.response.release(last.chunk)
+  }
+
   /** Notes the epoch of a batch that was fetched. */
   noteEpoch(from: number, leaderEpoch: number): void {
     if (leaderEpoch > this.positionEpoch) this.#epochs.push({ from, leaderEpoch })

@@ -77,15 +77,15 @@ export interface ConsumerOptions {
   readonly assignors?: readonly AssignorName[]
   /** Bytes of responses held before the handlers, in all. Default 32 MiB. */
   readonly prefetchBytes?: number
-  /** Bytes held of one partition; with many partitions it is less. Default 1 MiB. */
+  /** Bytes held of one partition; with many partitions it is less. Default 2 MiB. */
   readonly partitionPrefetchBytes?: number
   /** How long a broker waits for records before it answers with none. Default 500. */
   readonly fetchMaxWaitMs?: number
   /** A broker answers when it has this much. Default 1: at once. */
   readonly fetchMinBytes?: number
   /**
-   * Bytes asked for in one request to one broker; a first batch that is larger comes whole. Default 1 MiB, which keeps
-   * what is worked on in the caches; raise it where a broker is far away: each round trip brings so much.
+   * Bytes asked for in one request to one broker; a first batch that is larger comes whole. Default 4 MiB; raise it
+   * where a broker is far away: each round trip brings so much.
    */
   readonly fetchMaxBytes?: number
   /** Bytes asked for of one partition in one request, at most; the partitions of a request share it. Default 1 MiB. */
@@ -171,10 +171,10 @@ const table = {
   groupInstanceId: { check: is.optional(is.string), default: undefined },
   assignors: { check: assignorNames, default: ['cooperative-sticky'] as readonly AssignorName[] },
   prefetchBytes: { check: bytes(64 * 1024), default: 32 * 1024 * 1024 },
-  partitionPrefetchBytes: { check: bytes(1), default: 1024 * 1024 },
+  partitionPrefetchBytes: { check: bytes(1), default: 2 * 1024 * 1024 },
   fetchMaxWaitMs: { check: is.milliseconds(0), default: 500 },
   fetchMinBytes: { check: bytes(0), default: 1 },
-  fetchMaxBytes: { check: bytes(1), default: 1024 * 1024 },
+  fetchMaxBytes: { check: bytes(1), default: 4 * 1024 * 1024 },
   partitionFetchBytes: { check: bytes(1), default: 1024 * 1024 },
   checkCrc: { check: is.boolean, default: true },
   maxDecompressedBytes: { check: bytes(1), default: 64 * 1024 * 1024 },

@@ -54,12 +54,13 @@ export interface Delivery {
 const LENGTH_AT = 8
 const OVERHEAD = 12
 
-/** `offset`: what was asked for. */
+/** `offset`: what was asked for. `checkCrc`: of every batch, before any of its fields is believed. */
 export function readAnswer(
   owner: TopicPartition,
   answer: PartitionAnswer,
-  { offset, options }: { readonly offset: number; readonly options: ResolvedConsumerOptions },
+  how: { readonly offset: number; readonly checkCrc: boolean; readonly options: ResolvedConsumerOptions },
 ): Delivery {
+  const { offset, checkCrc, options } = how
   const records = answer.records ?? Buffer.alloc(0)
   const isCommitted = options.isolation === 'read_committed'
   const isLeftOut = abortedTransactionFilter(isCommitted ? answer.abortedTransactions : null)
@@ -68,7 +69,7 @@ export function readAnswer(
   let endOffset = offset
   let damage: OttlaError | undefined
   try {
-    for (const batch of readBatches(records, { checkCrc: options.checkCrc })) {
+    for (const batch of readBatches(records, { checkCrc })) {
       if (!isLeftOut(batch) && batch.lastOffset >= offset) batches.push(batch)
       const { partitionLeaderEpoch: leaderEpoch } = batch
       if (leaderEpoch !== epochs.at(-1)?.leaderEpoch) epochs.push({ from: batch.baseOffset, leaderEpoch })

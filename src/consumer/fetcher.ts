@@ -5,15 +5,17 @@
 import type { Cluster } from '../client/cluster.ts'
 import { OttlaError } from '../errors.ts'
 import { BrokerError } from '../protocol/error-codes.ts'
+import { haveRightCrcs } from '../protocol/record-batch.ts'
 import { zeroUuid } from '../protocol/schema.ts'
 import { backoffMs } from '../util/backoff.ts'
 import type { Timer } from '../util/clock.ts'
+import { keepFreedMemory } from '../util/freed-memory.ts'
 import { refreshQuietly } from './ask-leaders.ts'
 import type { AssignedPartition } from './assigned-partition.ts'
 import { BrokerFetch, type PartitionResult } from './broker-fetch.ts'
 import type { ResolvedConsumerOptions } from './consumer-options.ts'
 import type { ResetReport } from './consumer-reports.ts'
-import { readAnswer, troubleOf } from './fetch-answer.ts'
+import { type Delivery, readAnswer, troubleOf } from './fetch-answer.ts'
 import { HeldResponse } from './held-response.ts'
 import { PrefetchBudget } from './prefetch-budget.ts'
 import { asOttlaError, mayPass } from './retry.ts'
@@ -34,6 +36,12 @@ export interface FetcherPorts {
   readonly onFatal: (error: OttlaError) => void
 }
 
+/** What an answer brought, before its checksums are looked at. */
+interface Taken {
+  readonly result: PartitionResult
+  readonly delivery: Delivery
+}
+
 /** A batch that is damaged each time it is fetched is damaged in the log. */
 const DAMAGED_AFTER = 3
 
@@ -51,6 +59,8 @@ export class Fetcher {
 
   constructor(ports: FetcherPorts) {
     this.#ports = ports
+    // A response is a large buffer, and lives until its records are handled.
+    keepFreedMemory()
     this.#budget = new PrefetchBudget(ports.options)
     this.#unlisten = ports.cluster.onChange(() => this.#replaceAll())
   }
@@ -244,41 +254,70 @@ export class Fetcher {
     endpoints: Parameters<Cluster['noteLeader']>[2]['endpoints'],
   ): void {
     const response = new HeldResponse(this.#budget)
-    const ready: AssignedPartition[] = []
+    const taken: Taken[] = []
     for (const result of results) {
-      if (this.#take(nodeId, result, response)) ready.push(result.partition)
+      const delivery = this.#take(nodeId, result, response)
+      if (delivery !== undefined) taken.push({ result, delivery })
       const { leaderId, leaderEpoch } = result.answer.currentLeader
       if (leaderId < 0 || leaderEpoch < 0) continue
       const { topic, partition } = result.partition
       this.#ports.cluster.noteLeader(topic, partition, { leaderId, leaderEpoch, endpoints })
     }
-    // The next long poll leaves before the handlers begin.
+    // The next long poll leaves before the checksums are computed and the handlers begin: the broker works meanwhile.
     this.#brokers.get(nodeId)?.fetch.pump()
-    for (const partition of ready) this.#ports.onReady(partition)
+    const ready = taken.filter((one) => this.#believe(one, response))
+    for (const { result } of ready) this.#ports.onReady(result.partition)
   }
 
-  /** Whether there is something new for a handler. */
-  #take(nodeId: number, { partition, offset, answer }: PartitionResult, response: HeldResponse): boolean {
-    const trouble = troubleOf(answer.errorCode)
-    if (trouble !== 'none') {
+  /** Appends what the answer brought, if it did; its checksums are still to be looked at. */
+  #take(nodeId: number, result: PartitionResult, response: HeldResponse): Delivery | undefined {
+    const { partition, offset, answer } = result
+    if (troubleOf(answer.errorCode) !== 'none') {
       this.#onTrouble(nodeId, partition, answer.errorCode)
-      return false
+      return undefined
     }
     if (answer.preferredReadReplica >= 0) this.#prefer(partition, answer.preferredReadReplica)
     if (answer.highWatermark >= 0) partition.highWatermark = answer.highWatermark
-    const { chunk, epochs, neededBytes, damage } = readAnswer(partition, answer, {
+    const delivery = readAnswer(partition, answer, {
       offset,
+      checkCrc: false,
       options: this.#ports.options,
     })
+    return this.#append(partition, delivery, response) ? delivery : undefined
+  }
+
+  /** Whether there is something new for a handler. */
+  #append(
+    partition: AssignedPartition,
+    { chunk, neededBytes, damage }: Delivery,
+    response: HeldResponse,
+  ): boolean {
     partition.neededBytes = neededBytes ?? 0
     if (chunk !== undefined) {
-      partition.failures = 0
-      partition.damages = 0
-      for (const { from, leaderEpoch } of epochs) partition.noteEpoch(from, leaderEpoch)
       response.add(chunk)
       partition.append(chunk, response)
     } else if (damage !== undefined) this.#onDamage(partition, damage)
     return chunk !== undefined
+  }
+
+  /**
+   * Computes the checksums of what was appended. What is damaged is read again as far as it is sound; the answer to
+   * the request that has left meanwhile begins at another offset, so nobody takes it. Whether there is something new
+   * for a handler.
+   */
+  #believe({ result, delivery }: Taken, response: HeldResponse): boolean {
+    const { partition, offset, answer } = result
+    const { options } = this.#ports
+    let sound = delivery
+    if (options.checkCrc && answer.records !== null && !haveRightCrcs(answer.records)) {
+      partition.takeBack()
+      sound = readAnswer(partition, answer, { offset, checkCrc: true, options })
+      if (!this.#append(partition, sound, response)) return false
+    }
+    partition.failures = 0
+    partition.damages = 0
+    for (const { from, leaderEpoch } of sound.epochs) partition.noteEpoch(from, leaderEpoch)
+    return true
   }
 
   #prefer(partition: AssignedPartition, replica: number): void {

@@ -16,7 +16,13 @@ export {
   type HeaderList,
   type TimestampType,
 } from './batch-layout.ts'
-export { BatchView, type ReadBatchesOptions, readBatches, validateBatch } from './batch-view.ts'
+export {
+  BatchView,
+  haveRightCrcs,
+  type ReadBatchesOptions,
+  readBatches,
+  validateBatch,
+} from './batch-view.ts'
 export {
   type ControlBatchOptions,
   type ControlType,

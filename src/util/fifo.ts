@@ -35,6 +35,15 @@ export class Fifo<T> {
     return item
   }
 
+  /** Takes the item that was pushed last. */
+  pop(): T | undefined {
+    if (this.#length === 0) return undefined
+    const index = (this.#head + --this.#length) & (this.#ring.length - 1)
+    const item = this.#ring[index]
+    this.#ring[index] = undefined
+    return item
+  }
+
   /** The item `index` places behind the head. */
   at(index: number): T | undefined {
     return index < 0 || index >= this.#length

@@ -21,8 +21,13 @@ function batch(first: number, count: number, more: object = {}): Buffer {
   return encodeRecordBatch(records, { baseOffset: first, partitionLeaderEpoch: 0, ...more })
 }
 
-const read = (records: Buffer, offset = 0, more: Partial<PartitionAnswer> = {}, given: object = {}) =>
-  readAnswer(owner, answer(records, more), { offset, options: options(given) })
+const read = (
+  records: Buffer,
+  offset = 0,
+  more: Partial<PartitionAnswer> = {},
+  checkCrc = true,
+  given: object = {},
+) => readAnswer(owner, answer(records, more), { offset, checkCrc, options: options(given) })
 
 function drain(chunk: FetchedChunk | undefined): string[] {
   const seen: string[] = []
@@ -76,7 +81,7 @@ test('read_committed: aborted records and markers are left out, the position pas
 
 test('read_uncommitted: only markers are left out', () => {
   const aborted = { abortedTransactions: [{ producerId: 7, firstOffset: 0 }] }
-  const { chunk } = read(mixed, 0, aborted, { isolation: 'read_uncommitted' })
+  const { chunk } = read(mixed, 0, aborted, true, { isolation: 'read_uncommitted' })
   assert.deepEqual(drain(chunk), ['v0', 'v1', 'v2', 'v3', 'v4', 'v5', 'v8'])
 })
 
@@ -95,7 +100,7 @@ test('damage: what is before it is delivered, then it is told', () => {
   const second = read(bytes.subarray(batch(0, 2).length), 2)
   assert.equal(second.chunk, undefined)
   assert.equal(second.damage?.code, 'CORRUPT_BATCH')
-  const trusted = read(bytes, 0, {}, { checkCrc: false })
+  const trusted = read(bytes, 0, {}, false)
   assert.equal(trusted.damage, undefined)
   assert.equal(trusted.chunk?.endOffset, 4)
 })

@@ -138,6 +138,29 @@ test('damage on the way is fetched again; damage in the log ends the consumer an
   assert.equal(damaged.count(), 0)
 })
 
+test('damage in the middle of a response: what is before it is handled, and reading goes on at the damage', async () => {
+  await using bench = await Bench.open({ topics: { orders: 1 } })
+  await bench.fill('orders', 1, 30, 10)
+  const asked: number[] = []
+  const note = (request: Readonly<Record<string, unknown>>) => {
+    const { topics } = request as unknown as { topics: { partitions: { fetchOffset: number }[] }[] }
+    for (const { partitions } of topics) for (const { fetchOffset } of partitions) asked.push(fetchOffset)
+    return false
+  }
+  bench.broker.faults.on({ api: 'Fetch', where: note }, 'close')
+  // The last of the three batches is shorter than that, so the byte is in the second.
+  const damage = bench.broker.faults.on({ api: 'Fetch', times: 1 }, { flipByteAt: -250 })
+  const consumer = bench.consumer({ topics: ['orders'] })
+  const { seen, running, count } = collect(consumer)
+  await until(() => count() >= 30, 'all records')
+  assert.equal(damage.hits, 1)
+  assert.deepEqual(seen.get(0), upTo(30))
+  // The second request left before the checksums of the first answer were looked at.
+  assert.deepEqual(asked.slice(0, 3), [0, 30, 10])
+  await consumer.stop()
+  await running
+})
+
 for (const [onOutOfRange, expected] of [
   ['earliest', upTo(6, 4)],
   ['latest', []],

@@ -16,6 +16,8 @@ test('behaves as an array does, over random operations', () => {
     } else if (choice === 5) {
       fifo.unshift(step)
       model.unshift(step)
+    } else if (choice === 6) {
+      assert.equal(fifo.pop(), model.pop(), `seed ${seed}, step ${step}`)
     } else if (choice < 9) {
       assert.equal(fifo.shift(), model.shift(), `seed ${seed}, step ${step}`)
     } else {
@@ -28,4 +30,5 @@ test('behaves as an array does, over random operations', () => {
   assert.deepEqual([...fifo], model)
   fifo.clear()
   assert.equal(fifo.shift(), undefined)
+  assert.equal(fifo.pop(), undefined)
 })
