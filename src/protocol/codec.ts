@@ -33,7 +33,7 @@ export function compileDecoder(fields: Fields, version: number, flexible: boolea
 // ---------------------------------------------------------------------------------------------- encoding
 
 function encodeStruct(fields: Fields, dialect: Dialect): Encode {
-  const fixed: ((writer: Writer, value: Struct) => void)[] = []
+  const fixed: Encode[] = []
   const tagged: { name: string; field: Field; encode: Encode }[] = []
   for (const [name, field] of Object.entries(fields)) {
     if (!carries(field, dialect.version)) {
@@ -43,13 +43,20 @@ function encodeStruct(fields: Fields, dialect: Dialect): Encode {
     } else {
       const encode = encodeField(name, field, dialect)
       const fallback = defaultOf(field)
-      fixed.push((writer, value) => encode(writer, value[name] === undefined ? fallback : value[name]))
+      fixed.push((writer, struct) => {
+        const value = (struct as Struct)[name]
+        encode(writer, value === undefined ? fallback : value)
+      })
     }
   }
   tagged.sort((a, b) => a.field.tag - b.field.tag)
+  const count = fixed.length
   return (writer, value) => {
-    for (const encode of fixed) encode(writer, value as Struct)
-    if (dialect.flexible) encodeTags(writer, value as Struct, tagged)
+    // By index, here and below: an iterator is an object per step until the code is optimized, and rare calls never are.
+    for (let index = 0; index < count; index++) (fixed[index] as Encode)(writer, value)
+    if (!dialect.flexible) return
+    if (tagged.length === 0) writer.varuint(0)
+    else encodeTags(writer, value as Struct, tagged)
   }
 }
 
@@ -71,8 +78,8 @@ function encodeTags(
 
 /** A value that this version cannot carry is an error, unless it says no more than its absence does. */
 function refuseUnlessDefault(name: string, field: Field, version: number) {
-  return (_writer: Writer, value: Struct) => {
-    if (isDefault(value[name], field)) return
+  return (_writer: Writer, value: unknown) => {
+    if (isDefault((value as Struct)[name], field)) return
     throw new OttlaError('UNSUPPORTED_VERSION', `version ${version} of the message has no field ${name}`, {
       path: name,
     })
@@ -194,7 +201,7 @@ function encodeArray(element: WireType, dialect: Dialect): Encode {
     const items = value as readonly unknown[] | null
     if (dialect.flexible) writer.varuint(items === null ? 0 : items.length + 1)
     else writer.int32(items === null ? -1 : items.length)
-    if (items !== null) for (const item of items) encode(writer, item)
+    if (items !== null) for (let index = 0; index < items.length; index++) encode(writer, items[index])
   }
 }
 
