@@ -29,7 +29,12 @@ export class Outbox {
     if (onWritten !== undefined) this.#onWritten.push(onWritten)
     if (this.#isScheduled) return
     this.#isScheduled = true
-    process.nextTick(this.#flush)
+    process.nextTick(this.#endTurn)
+  }
+
+  readonly #endTurn = (): void => {
+    this.#isScheduled = false
+    this.flush()
   }
 
   /** Drops what has not left. */
@@ -39,8 +44,8 @@ export class Outbox {
     this.#onWritten = []
   }
 
-  readonly #flush = (): void => {
-    this.#isScheduled = false
+  /** What waits for the end of the turn leaves now. */
+  flush(): void {
     const pieces = this.#pieces
     const bytes = this.#bytes
     if (pieces.length === 0) return

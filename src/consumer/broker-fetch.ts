@@ -85,6 +85,12 @@ export class BrokerFetch {
     if (promised > 0) void this.#fetch(connection, wanted, promised)
   }
 
+  /** A request that `pump` has sent leaves before anything else is done in this turn. */
+  flush(): void {
+    const { cluster, purpose } = this.#ports
+    cluster.openConnection(this.nodeId, purpose)?.flush()
+  }
+
   close(): void {
     const { cluster, purpose } = this.#ports
     this.#closing.abort()

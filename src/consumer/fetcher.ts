@@ -42,6 +42,9 @@ interface Taken {
   readonly delivery: Delivery
 }
 
+/** Its checksums and handlers take longer than writing a request. */
+const LARGE_RESPONSE_BYTES = 64 * 1024
+
 /** A batch that is damaged each time it is fetched is damaged in the log. */
 const DAMAGED_AFTER = 3
 
@@ -263,10 +266,21 @@ export class Fetcher {
       const { topic, partition } = result.partition
       this.#ports.cluster.noteLeader(topic, partition, { leaderId, leaderEpoch, endpoints })
     }
-    // The next long poll leaves before the checksums are computed and the handlers begin: the broker works meanwhile.
-    this.#brokers.get(nodeId)?.fetch.pump()
+    this.#askFirst(nodeId, taken)
     const ready = taken.filter((one) => this.#believe(one, response))
     for (const { result } of ready) this.#ports.onReady(result.partition)
+  }
+
+  /**
+   * The next long poll is made before the checksums are computed and the handlers begin. After a large response it
+   * also leaves before, so that the broker works meanwhile; after a small one the handlers come first, because the
+   * writing takes longer than they wait for anything else.
+   */
+  #askFirst(nodeId: number, taken: readonly Taken[]): void {
+    const fetch = this.#brokers.get(nodeId)?.fetch
+    fetch?.pump()
+    const bytes = taken.reduce((sum, { delivery }) => sum + (delivery.chunk?.sizeBytes ?? 0), 0)
+    if (bytes >= LARGE_RESPONSE_BYTES) fetch?.flush()
   }
 
   /** Appends what the answer brought, if it did; its checksums are still to be looked at. */

@@ -1,6 +1,7 @@
 /** Reading from brokers that move, refuse, cut, and hold more than fits. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Dial } from '../../src/client/dial.ts'
 import type { Consumer, ConsumerRecord, ResetReport } from '../../src/consumer/consumer.ts'
 import type { Compression } from '../../src/protocol/record-batch.ts'
 import { Bench, thenSkip, turn, until, values } from './kit.ts'
@@ -160,6 +161,33 @@ test('damage in the middle of a response: what is before it is handled, and read
   await consumer.stop()
   await running
 })
+
+for (const [size, valueBytes, order] of [
+  ['large', 100_000, ['request', 'handler']],
+  ['small', 100, ['handler', 'request']],
+] as const) {
+  test(`after a ${size} response the ${order[0]} comes before the ${order[1]}`, async () => {
+    await using bench = await Bench.open({ topics: { orders: 1 } })
+    await bench.append('orders', 0, [{ value: Buffer.alloc(valueBytes, 1) }])
+    const events: string[] = []
+    const dial: Dial = async (address, options) => {
+      const stream = await bench.broker.dial(address, options)
+      const write = stream.write.bind(stream) as (...given: unknown[]) => boolean
+      stream.write = (...given: unknown[]) => {
+        // Behind the length of the frame stands the key of the API: 1 is Fetch.
+        if ((given[0] as Buffer).readInt16BE(4) === 1) events.push('request')
+        return write(...given)
+      }
+      return stream
+    }
+    const consumer = bench.consumer({ topics: ['orders'] }, { dial })
+    const running = consumer.run(() => void events.push('handler'))
+    await until(() => events.length >= 3, 'the record and the request after it')
+    assert.deepEqual(events.slice(0, 3), ['request', ...order])
+    await consumer.stop()
+    await running
+  })
+}
 
 for (const [onOutOfRange, expected] of [
   ['earliest', upTo(6, 4)],
