@@ -165,9 +165,12 @@ export const brokerConfigs: { readonly [name: string]: ConfigRow } = {
   },
   'num.partitions': { type: 'int', default: '1', valid: number(1, 0x7fff_ffff) },
   'offset.metadata.max.bytes': { type: 'int', default: '4096', valid: number(0, 0x7fff_ffff) },
+  'offsets.commit.timeout.ms': { type: 'int', default: '5000', valid: number(1, 0x7fff_ffff) },
+  'offsets.retention.check.interval.ms': { type: 'long', default: '600000', valid: long(1) },
   'offsets.retention.minutes': { type: 'int', default: '10080', valid: number(1, 0x7fff_ffff) },
   'offsets.topic.num.partitions': { type: 'int', default: '50', valid: number(1, 0x7fff_ffff) },
   'offsets.topic.replication.factor': { type: 'short', default: '3', valid: number(1, 0x7fff) },
+  'offsets.topic.segment.bytes': { type: 'int', default: '104857600', valid: number(1, 0x7fff_ffff) },
   'producer.id.expiration.check.interval.ms': {
     type: 'int',
     default: '600000',
