@@ -46,6 +46,7 @@ export class ClusterState implements PartitionHost, CoordinatorHost {
   readonly random: Random
   readonly logger: Logger
   readonly budget: LogBudget
+  readonly internalBudget = new LogBudget(Number.MAX_SAFE_INTEGER)
   readonly strictStart: boolean
   readonly groupLimits: GroupLimits
   readonly #nodes = new Map<number, BrokerNode>()

@@ -30,6 +30,8 @@ export interface LeaderHost {
   alterIsr(isr: readonly number[]): void
   /** There is something new to copy, or a new high watermark. */
   wakeFollowers(): void
+  /** The leader has appended. */
+  grown(): void
 }
 
 /** A follower as its leader knows it: from its last fetch, nothing else. */
@@ -168,6 +170,7 @@ export class LeaderRole {
     }
     log.append(batch)
     producers.record(batch)
+    this.#host.grown()
     this.#moveHighWatermark()
     if (this.#followers.size > 0) {
       this.#host.wakeFollowers()

@@ -36,7 +36,10 @@ const boolean = oneOf('true', 'false')
 const policies = (value: string) =>
   value.split(',').every((policy) => oneOf('delete', 'compact')(policy.trim()))
 
-/** Compaction, segment rolling and recompression do not happen here: `compression.type` and the like are only kept. */
+/**
+ * Segment rolling and recompression do not happen here, and compaction only to `__consumer_offsets`: `compression.type`
+ * and the like are only kept.
+ */
 export const topicConfigs: { readonly [name: string]: ConfigRow } = {
   'cleanup.policy': { type: 'list', default: 'delete', broker: 'log.cleanup.policy', valid: policies },
   'compression.type': {
@@ -196,6 +199,8 @@ export type Configs = { readonly [name: string]: string }
 export interface TopicSettings {
   readonly isCompacted: boolean
   readonly isDeleted: boolean
+  readonly cleanableRatio: number
+  readonly deleteRetentionMs: number
   readonly maxMessageBytes: number
   readonly minInsyncReplicas: number
   readonly retentionBytes: number
@@ -221,6 +226,8 @@ export function topicSettings(own: Configs, brokers: Configs): TopicSettings {
   return {
     isCompacted: policies.includes('compact'),
     isDeleted: policies.includes('delete'),
+    cleanableRatio: value('min.cleanable.dirty.ratio'),
+    deleteRetentionMs: value('delete.retention.ms'),
     maxMessageBytes: value('max.message.bytes'),
     minInsyncReplicas: value('min.insync.replicas'),
     retentionBytes: value('retention.bytes'),
