@@ -36,7 +36,7 @@ export interface ClusterStateOptions {
   readonly logger: Logger
   readonly configs: Configs
   readonly logBytes: number
-  /** Whose rules count: `4.1`, `4.5`. */
+  /** Whose rules count: `3.6`, `4.1`, `4.5`. */
   readonly kafkaVersion: string
 }
 
@@ -48,6 +48,7 @@ export class ClusterState implements PartitionHost, CoordinatorHost {
   readonly budget: LogBudget
   readonly internalBudget = new LogBudget(Number.MAX_SAFE_INTEGER)
   readonly strictStart: boolean
+  readonly holdsUnderMinIsr: boolean
   readonly groupLimits: GroupLimits
   readonly #nodes = new Map<number, BrokerNode>()
   readonly #topics = new Map<string, Topic>()
@@ -68,8 +69,10 @@ export class ClusterState implements PartitionHost, CoordinatorHost {
     this.#configs = options.configs
     this.budget = new LogBudget(options.logBytes)
     this.groupLimits = groupLimits((name, fallback) => this.config(name, fallback))
-    const [major = 0, minor = 0] = options.kafkaVersion.split('.').map(Number)
-    this.strictStart = major > 4 || (major === 4 && minor >= 5)
+    const since = (version: string) =>
+      options.kafkaVersion.localeCompare(version, 'en', { numeric: true }) >= 0
+    this.strictStart = since('4.5')
+    this.holdsUnderMinIsr = since('3.7')
     this.clusterId = this.#uuid()
   }
 

@@ -19,6 +19,7 @@ export interface PartitionHost {
   /** Of Kafka's own topics: what they hold is bounded by compaction, and never in the way of a user's records. */
   readonly internalBudget: LogBudget
   readonly strictStart: boolean
+  readonly holdsUnderMinIsr: boolean
   readonly lagTimeMaxMs: number
   readonly followerFetchBytes: number
   readonly producerExpirationMs: number
@@ -105,6 +106,10 @@ export class Partition implements LeaderHost {
 
   get strictStart(): boolean {
     return this.#host.strictStart
+  }
+
+  get holdsUnderMinIsr(): boolean {
+    return this.#host.holdsUnderMinIsr
   }
 
   get lagTimeMaxMs(): number {
