@@ -219,6 +219,7 @@ export class ClusterState implements PartitionHost, CoordinatorHost {
     this.#topicsById.set(topic.id, topic)
     const { partitions, replicationFactor } = this.layoutOf(spec)
     const layout = spec.assignments ?? this.#place(partitions, replicationFactor)
+    if (spec.name === OFFSETS_TOPIC) this.#offsetsPartitions = layout.length
     for (const replicas of layout) topic.addPartition(replicas, this)
     this.#partitionCount += layout.length
     return topic
@@ -285,7 +286,6 @@ export class ClusterState implements PartitionHost, CoordinatorHost {
     const factor = this.config('offsets.topic.replication.factor')
     const replicationFactor = Math.max(1, Math.min(factor, this.nodes().length))
     const partitions = this.config('offsets.topic.num.partitions')
-    this.#offsetsPartitions = partitions
     const configs = {
       'cleanup.policy': 'compact',
       'compression.type': 'producer',

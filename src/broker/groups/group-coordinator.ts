@@ -35,14 +35,10 @@ export class GroupCoordinator {
     this.#host = host
   }
 
-  /** The partition of `__consumer_offsets` that keeps the group. */
-  partitionOf(groupId: string): number {
-    return coordinatorPartition(groupId, this.#host.offsetsPartitions)
-  }
-
   /** The groups among which this one is, or why this node cannot speak for it. */
   find(groupId: string): FoundGroups {
-    const groups = this.#partitions.get(this.partitionOf(groupId))
+    const partition = coordinatorPartition(groupId, this.#host.offsetsPartitions)
+    const groups = this.#partitions.get(partition)
     if (groups === undefined) return { errorCode: errorCode.NOT_COORDINATOR }
     return groups.isLoading ? { errorCode: errorCode.COORDINATOR_LOAD_IN_PROGRESS } : { groups }
   }

@@ -93,6 +93,15 @@ describe('the topic', () => {
     })
   })
 
+  test('it may be made by hand', async () => {
+    await withCluster({ brokers: 2, topics: { orders: 1, [OFFSETS]: 3 } }, async ({ cluster, to }) => {
+      for (const groupId of ['a', 'b', 'c', 'd', 'e']) {
+        const connection = await to(cluster.coordinatorOf(groupId))
+        assert.equal(await commit(connection, 7, 0, groupId), 'NONE')
+      }
+    })
+  })
+
   test('it keeps the partitions that it was made with', async () => {
     await withCluster({ brokers: 1, topics: { orders: 1 } }, async ({ to }) => {
       const connection = await to(1)
