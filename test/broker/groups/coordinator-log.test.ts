@@ -287,6 +287,18 @@ describe('loading', () => {
     })
   })
 
+  test('can be held when there is nothing to load, too', async () => {
+    await withGroups({}, async ({ clock, cluster, followers, to }) => {
+      const release = cluster.holdCoordinator(GROUP)
+      const [next] = followers() as [number]
+      cluster.moveCoordinator(GROUP, next)
+      const connection = await to(next)
+      assert.equal(await commit(connection, 1), 'COORDINATOR_LOAD_IN_PROGRESS')
+      release()
+      assert.equal(await clock.during(commit(connection, 1)), 'NONE')
+    })
+  })
+
   test('that leadership ends again before it is done leaves nothing', async () => {
     await withGroups({}, async ({ clock, cluster, followers, leader, toCoordinator, to }) => {
       await clock.during(commit(await toCoordinator(), 7))
