@@ -108,6 +108,8 @@ export class CoordinatorLog {
    * they are committed or will not be waited for; on a single replica that is before this returns.
    */
   append(records: readonly CoordinatorRecord[], done?: (error: number) => void): number {
+    // A leader that has resigned would still append: to a log that is another's now.
+    if (this.#state !== 'active' || this.#leader.isOver) return errorCode.NOT_COORDINATOR
     const { clock, commitTimeoutMs } = this.#host
     const now = clock.now()
     const batch = encodeRecordBatch(records.map((record) => encodeCoordinatorRecord(record, now)))
