@@ -327,8 +327,10 @@ export class PartitionGroups {
   #remove(groupId: string, entry: Entry): Settled {
     const offsets = this.#written.of(groupId)?.partitions() ?? []
     const group: CoordinatorRecord = { kind: 'group', groupId, group: undefined }
-    // Unless the log takes it the group stays as it is.
-    const settled = this.#append([...tombstones(groupId, offsets), group])
+    const ahead = offsets.length - (offsets.length % TOMBSTONES_PER_WRITE)
+    this.#forget(groupId, offsets.slice(0, ahead))
+    // Unless the log takes it the group stays as it is: it refuses all of these writes, or none.
+    const settled = this.#append([...tombstones(groupId, offsets.slice(ahead)), group])
     if (typeof settled === 'number' && settled !== errorCode.NONE) return settled
     this.#kill(groupId, entry, errorCode.COORDINATOR_NOT_AVAILABLE)
     return settled

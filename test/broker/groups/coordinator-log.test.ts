@@ -399,6 +399,25 @@ describe('what is taken back', () => {
     })
   })
 
+  test('a deleted group that has read more than the log takes at once', async () => {
+    const configs = { 'message.max.bytes': 50_000 }
+    await withGroups({ topics: { orders: 2_100 }, configs }, async ({ clock, cluster, toCoordinator }) => {
+      const connection = await toCoordinator()
+      for (let first = 0; first < 2_100; first += 300) {
+        const partitions = Array.from({ length: 300 }, (_, index) => {
+          return { partitionIndex: first + index, committedOffset: 1, committedMetadata: '' }
+        })
+        const topics = [{ name: 'orders', partitions }]
+        await clock.during(connection.send(offsetCommit, 8, { groupId: GROUP, memberId: '', topics }))
+      }
+      assert.equal(logged(cluster).length, 2_100)
+      const deleted = connection.send(deleteGroups, 1, { groupsNames: [GROUP] })
+      assert.equal(named((await clock.during(deleted)).results[0]?.errorCode), 'NONE')
+      assert.equal(logged(cluster).filter((what) => what === 'no offset').length, 2_100)
+      assert.equal(await fetchOffset(connection), -1)
+    })
+  })
+
   test('single offsets', async () => {
     await withGroups({}, async ({ clock, cluster, followers, toCoordinator }) => {
       const connection = await toCoordinator()
