@@ -1,5 +1,6 @@
-/** One node of the cluster: where it listens, whether it runs, and the fetch sessions that it keeps. */
+/** One node of the cluster: where it listens, whether it runs, and what it keeps: fetch sessions, groups. */
 import type { FetchSessions } from './fetch-sessions.ts'
+import type { GroupCoordinator } from './groups/group-coordinator.ts'
 
 export interface NodeAddress {
   readonly host: string
@@ -9,6 +10,8 @@ export interface NodeAddress {
 export class BrokerNode {
   readonly id: number
   readonly rack: string | null
+  /** The groups that it coordinates. */
+  readonly groups: GroupCoordinator
   /** Lost when the node stops, as Kafka's are. */
   fetchSessions: FetchSessions
   /** Whether its process runs: it answers, copies and leads. */
@@ -20,11 +23,12 @@ export class BrokerNode {
   constructor(
     id: number,
     address: NodeAddress,
-    options: { rack: string | null; fetchSessions: FetchSessions },
+    options: { rack: string | null; fetchSessions: FetchSessions; groups: GroupCoordinator },
   ) {
     this.id = id
     this.#address = address
     this.rack = options.rack
+    this.groups = options.groups
     this.fetchSessions = options.fetchSessions
   }
 

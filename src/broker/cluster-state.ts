@@ -9,7 +9,9 @@ import type { Clock, Timer } from '../util/clock.ts'
 import type { Logger } from '../util/logger.ts'
 import type { Random } from '../util/random.ts'
 import type { BrokerNode } from './broker-node.ts'
-import type { GroupCoordinators } from './groups/group-coordinators.ts'
+import { coordinatorPartition } from './groups/coordinator-partition.ts'
+import type { CoordinatorHost } from './groups/group-coordinator.ts'
+import { type GroupLimits, groupLimits } from './groups/group-limits.ts'
 import { LogBudget } from './log-budget.ts'
 import type { Partition, PartitionHost } from './partition.ts'
 import { Topic } from './topic.ts'
@@ -34,19 +36,20 @@ export interface ClusterStateOptions {
   readonly logger: Logger
   readonly configs: Configs
   readonly logBytes: number
-  /** Whose rules count: `4.1`, `4.5`. */
+  /** Whose rules count: `3.6`, `4.1`, `4.5`. */
   readonly kafkaVersion: string
 }
 
-export class ClusterState implements PartitionHost {
+export class ClusterState implements PartitionHost, CoordinatorHost {
   readonly clusterId: string
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
   readonly budget: LogBudget
+  readonly internalBudget = new LogBudget(Number.MAX_SAFE_INTEGER)
   readonly strictStart: boolean
-  /** Set once, when the cluster is put together. */
-  groups!: GroupCoordinators
+  readonly holdsUnderMinIsr: boolean
+  readonly groupLimits: GroupLimits
   readonly #nodes = new Map<number, BrokerNode>()
   readonly #topics = new Map<string, Topic>()
   readonly #topicsById = new Map<string, Topic>()
@@ -55,6 +58,7 @@ export class ClusterState implements PartitionHost {
   #placements = 0
   #partitionCount = 0
   #nextProducerId = 0
+  #offsetsPartitions: number | undefined
   readonly #sleeping = new Set<Timer>()
   #isStopped = false
 
@@ -64,8 +68,11 @@ export class ClusterState implements PartitionHost {
     this.logger = options.logger
     this.#configs = options.configs
     this.budget = new LogBudget(options.logBytes)
-    const [major = 0, minor = 0] = options.kafkaVersion.split('.').map(Number)
-    this.strictStart = major > 4 || (major === 4 && minor >= 5)
+    this.groupLimits = groupLimits((name, fallback) => this.config(name, fallback))
+    const since = (version: string) =>
+      options.kafkaVersion.localeCompare(version, 'en', { numeric: true }) >= 0
+    this.strictStart = since('4.5')
+    this.holdsUnderMinIsr = since('3.7')
     this.clusterId = this.#uuid()
   }
 
@@ -158,7 +165,9 @@ export class ClusterState implements PartitionHost {
   }
 
   leaderChanged(partition: Partition): void {
-    if (partition.topic.name === OFFSETS_TOPIC && !this.#isStopped) this.groups.leaderChanged(partition.index)
+    const { topic, index, leader, leaderId } = partition
+    if (topic.name !== OFFSETS_TOPIC || leader === undefined || this.#isStopped) return
+    this.#nodes.get(leaderId)?.groups.elected(index, leader)
   }
 
   // ------------------------------------------------------------------------------------------------- topics
@@ -210,6 +219,7 @@ export class ClusterState implements PartitionHost {
     this.#topicsById.set(topic.id, topic)
     const { partitions, replicationFactor } = this.layoutOf(spec)
     const layout = spec.assignments ?? this.#place(partitions, replicationFactor)
+    if (spec.name === OFFSETS_TOPIC) this.#offsetsPartitions = layout.length
     for (const replicas of layout) topic.addPartition(replicas, this)
     this.#partitionCount += layout.length
     return topic
@@ -233,7 +243,7 @@ export class ClusterState implements PartitionHost {
     this.#topicsById.delete(topic.id)
     for (const partition of topic.partitions) partition.delete()
     this.#partitionCount -= topic.partitions.length
-    this.groups.topicDeleted(topic.name)
+    for (const node of this.nodes()) node.groups.topicDeleted(topic.name)
   }
 
   /** Adds partitions up to `count`. The caller has checked it. */
@@ -259,14 +269,28 @@ export class ClusterState implements PartitionHost {
     return this.checkTopic(spec) ?? this.createTopic(spec)
   }
 
-  /** Kafka's topic of committed offsets: its partitions decide which node coordinates a group. */
-  offsetsTopic(): Topic {
+  /** How many partitions the topic of offsets has: it keeps those that it was made with. */
+  get offsetsPartitions(): number {
+    return this.#offsetsPartitions ?? this.config('offsets.topic.num.partitions')
+  }
+
+  /** The partition that keeps a group; its leader coordinates the group. The topic is made when first asked for. */
+  coordinatorPartition(groupId: string): Partition {
+    const { partitions } = this.#offsetsTopic()
+    return partitions[coordinatorPartition(groupId, this.offsetsPartitions)] as Partition
+  }
+
+  #offsetsTopic(): Topic {
     const known = this.#topics.get(OFFSETS_TOPIC)
     if (known !== undefined) return known
     const factor = this.config('offsets.topic.replication.factor')
     const replicationFactor = Math.max(1, Math.min(factor, this.nodes().length))
     const partitions = this.config('offsets.topic.num.partitions')
-    const configs = { 'cleanup.policy': 'compact', 'segment.bytes': '104857600' }
+    const configs = {
+      'cleanup.policy': 'compact',
+      'compression.type': 'producer',
+      'segment.bytes': this.configText('offsets.topic.segment.bytes'),
+    }
     return this.createTopic({ name: OFFSETS_TOPIC, partitions, replicationFactor, configs })
   }
 
@@ -294,8 +318,8 @@ export class ClusterState implements PartitionHost {
     this.#isStopped = true
     for (const timer of this.#sleeping) this.clock.clearTimeout(timer)
     this.#sleeping.clear()
+    for (const node of this.allNodes()) node.groups.stop()
     for (const partition of this.partitions()) partition.stop()
-    this.groups.stop()
   }
 
   #checkLayout(spec: TopicSpec): Problem | undefined {

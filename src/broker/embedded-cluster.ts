@@ -12,7 +12,7 @@ import { BrokerNode, type NodeAddress } from './broker-node.ts'
 import { ClusterState } from './cluster-state.ts'
 import { type Fault, type FaultAction, type FaultMatch, Faults } from './faults.ts'
 import { FetchSessions } from './fetch-sessions.ts'
-import { GroupCoordinators } from './groups/group-coordinators.ts'
+import { GroupCoordinator } from './groups/group-coordinator.ts'
 import { type ApiTable, apiTable } from './handlers/index.ts'
 import { Listener, MemoryNetwork, type Transport, tcpTransport } from './listener.ts'
 import { type LoggedRecord, type ReplicaReport, recordsOf, reportOf } from './log-report.ts'
@@ -53,15 +53,6 @@ export class EmbeddedCluster {
     const configs = clusterConfigs(options)
     const state = new ClusterState({ clock, random, logger, configs, logBytes, kafkaVersion })
     this.#state = state
-    state.groups = new GroupCoordinators({
-      clock,
-      random,
-      config: (name, fallback) => state.config(name, fallback),
-      offsetsLeader: (partition) => state.offsetsTopic().partitions[partition]?.leaderId ?? -1,
-      get offsetsPartitions() {
-        return state.config('offsets.topic.num.partitions')
-      },
-    })
     this.#network = new MemoryNetwork(clock)
     this.#maintenance = new Maintenance(state)
   }
@@ -200,18 +191,34 @@ export class EmbeddedCluster {
 
   /** Makes a node the coordinator of a group, and of the groups that share its partition of `__consumer_offsets`. */
   moveCoordinator(groupId: string, nodeId: number): void {
-    const { name } = this.#state.offsetsTopic()
-    this.moveLeader(name, this.#state.groups.partitionOf(groupId), nodeId)
+    const { topic, index } = this.#state.coordinatorPartition(groupId)
+    this.moveLeader(topic.name, index, nodeId)
+  }
+
+  /**
+   * Keeps whoever becomes the coordinator of a group from loading it, until the returned function is called: it
+   * answers COORDINATOR_LOAD_IN_PROGRESS. A coordinator that has the group already is not concerned.
+   */
+  holdCoordinator(groupId: string): () => void {
+    const { index } = this.#state.coordinatorPartition(groupId)
+    const releases = this.#state.allNodes().map((node) => node.groups.holdLoading(index))
+    return () => {
+      for (const release of releases) release()
+    }
   }
 
   /** The node that coordinates a group; -1: none. */
   coordinatorOf(groupId: string): number {
-    return this.#state.groups.coordinatorOf(groupId)
+    return this.#state.coordinatorPartition(groupId).leaderId
   }
 
   /** Ends a member's session, as if its heartbeats had stopped long ago. */
   expireMember(groupId: string, memberId: string): void {
-    this.#state.groups.expireMember(groupId, memberId)
+    const found = this.#state.node(this.coordinatorOf(groupId))?.groups.find(groupId)
+    if (found === undefined || 'errorCode' in found) {
+      throw invalid(`group ${groupId} has no coordinator, or it is not loaded yet`)
+    }
+    found.groups.expireMember(groupId, memberId)
   }
 
   /** Ends everything; connections are closed. */
@@ -245,7 +252,11 @@ export class EmbeddedCluster {
     const node = new BrokerNode(
       id,
       { host: advertisedHost, port },
-      { rack: racks?.[id - 1] ?? null, fetchSessions: this.#newSessions() },
+      {
+        rack: racks?.[id - 1] ?? null,
+        fetchSessions: this.#newSessions(),
+        groups: new GroupCoordinator(this.#state),
+      },
     )
     const connectionHost = { node, cluster: this.#state, faults: this.#faults, ...this.#apis }
     const channel: Transport = isMemory ? this.#network : tcpTransport

@@ -2,8 +2,9 @@
  * What a replica does while it leads: it appends, answers its followers' fetches, moves the high watermark, and
  * says who is in sync. It lives as long as one leader epoch.
  *
- * The high watermark is the least log end over the in-sync replicas, and never falls. Kafka 4 holds it still while
- * fewer replicas are in sync than min.insync.replicas asks for (KIP-966).
+ * The high watermark is the least log end over the in-sync replicas, and never falls. Since 3.7 Kafka holds it still
+ * while fewer replicas are in sync than min.insync.replicas asks for (KIP-966), and asks for no more than there are.
+ * Before, it went on alone, and a producer that waited was told NOT_ENOUGH_REPLICAS_AFTER_APPEND.
  */
 import { errorCode } from '../protocol/error-codes.ts'
 import type { Clock, Timer } from '../util/clock.ts'
@@ -23,6 +24,8 @@ export interface LeaderHost {
   readonly isr: readonly number[]
   /** Kafka 4.5: an unknown producer begins with sequence 0 in a partition that never held a record. */
   readonly strictStart: boolean
+  /** Kafka 3.7: the high watermark waits for min.insync.replicas. */
+  readonly holdsUnderMinIsr: boolean
   readonly lagTimeMaxMs: number
   readonly followerFetchBytes: number
   isAlive(nodeId: number): boolean
@@ -30,6 +33,8 @@ export interface LeaderHost {
   alterIsr(isr: readonly number[]): void
   /** There is something new to copy, or a new high watermark. */
   wakeFollowers(): void
+  /** The leader has appended. */
+  grown(): void
 }
 
 /** A follower as its leader knows it: from its last fetch, nothing else. */
@@ -114,7 +119,10 @@ export class LeaderRole {
   }
 
   get minIsr(): number {
-    return Math.min(this.#host.settings.minInsyncReplicas, this.#host.replicas.length)
+    const { settings, replicas, holdsUnderMinIsr } = this.#host
+    return holdsUnderMinIsr
+      ? Math.min(settings.minInsyncReplicas, replicas.length)
+      : settings.minInsyncReplicas
   }
 
   get hasEnoughReplicas(): boolean {
@@ -168,6 +176,7 @@ export class LeaderRole {
     }
     log.append(batch)
     producers.record(batch)
+    this.#host.grown()
     this.#moveHighWatermark()
     if (this.#followers.size > 0) {
       this.#host.wakeFollowers()
@@ -213,7 +222,7 @@ export class LeaderRole {
   }
 
   #moveHighWatermark(): void {
-    if (this.#isOver || !this.hasEnoughReplicas) return
+    if (this.#isOver || (this.#host.holdsUnderMinIsr && !this.hasEnoughReplicas)) return
     let least = this.replica.log.end
     for (const id of this.#host.isr) {
       if (id === this.replica.nodeId) continue

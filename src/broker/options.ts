@@ -121,6 +121,9 @@ export function clusterConfigs(options: ResolvedStartOptions): Configs {
   return {
     'auto.create.topics.enable': String(options.autoCreateTopics),
     'default.replication.factor': String(replicas),
+    // Kafka has 50 partitions, and segments of 100 MiB: a process of its own on one machine needs less.
+    'offsets.topic.num.partitions': '8',
+    'offsets.topic.segment.bytes': '1048576',
     ...(options.defaultPartitions === undefined
       ? {}
       : { 'num.partitions': String(options.defaultPartitions) }),

@@ -10,6 +10,7 @@
 import { assert } from '../util/assert.ts'
 import { EpochCache } from './epoch-cache.ts'
 import type { BudgetedLog, LogBudget } from './log-budget.ts'
+import { type CleaningRule, cleaned } from './log-cleaner.ts'
 import type { StoredBatch } from './stored-batch.ts'
 
 export interface ReadRange {
@@ -39,6 +40,8 @@ export class PartitionLog implements BudgetedLog {
   #start = 0
   #end = 0
   #bytes = 0
+  /** What was left by the last cleaning. */
+  #cleanedBytes = 0
 
   constructor(budget: LogBudget, committedTo: () => number) {
     this.#budget = budget
@@ -67,9 +70,8 @@ export class PartitionLog implements BudgetedLog {
     assert(batch.baseOffset >= this.#end, `a batch at ${batch.baseOffset} behind a log end of ${this.#end}`)
     this.#batches.push(batch)
     this.#end = batch.lastOffset + 1
-    this.#bytes += batch.bytes.length
     this.epochs.assign(batch.leaderEpoch, batch.baseOffset)
-    this.#budget.retain(this, batch)
+    this.#hold(batch)
   }
 
   *batches(): Generator<StoredBatch, void> {
@@ -171,6 +173,28 @@ export class PartitionLog implements BudgetedLog {
     return this.advanceStart(start)
   }
 
+  /** Whether so much has come since the last cleaning that another one is worth it. */
+  isDirty({ segmentBytes, cleanableRatio }: { segmentBytes: number; cleanableRatio: number }): boolean {
+    const dirtyBytes = this.#bytes - this.#cleanedBytes
+    return this.#bytes >= segmentBytes && dirtyBytes > this.#bytes * cleanableRatio
+  }
+
+  /** Compacts what is committed. The last batch stays whole, as Kafka's active segment does: the log ends with it. */
+  clean(rule: CleaningRule): void {
+    const batches = [...this.batches()]
+    const open = batches.findIndex(({ lastOffset }) => lastOffset >= this.#committedTo())
+    const end = open === -1 ? batches.length - 1 : Math.min(open, batches.length - 1)
+    if (end <= 0) return
+    const before = batches.slice(0, end)
+    const after = cleaned(before, rule)
+    const [had, has] = [new Set(before), new Set(after)]
+    for (const batch of after) if (!had.has(batch)) this.#hold(batch)
+    for (const batch of before) if (!has.has(batch)) this.#letGo(batch)
+    this.#batches = [...after, ...batches.slice(end)]
+    this.#head = 0
+    this.#cleanedBytes = this.#bytes
+  }
+
   evict(batch: StoredBatch): boolean {
     // Gone already from this log, by truncation or retention: nothing to wait for.
     if (this.batchCount === 0 || batch.baseOffset < this.#at(this.#head).baseOffset) return true
@@ -202,6 +226,11 @@ export class PartitionLog implements BudgetedLog {
       this.#batches.splice(0, this.#head)
       this.#head = 0
     }
+  }
+
+  #hold(batch: StoredBatch): void {
+    this.#bytes += batch.bytes.length
+    this.#budget.retain(this, batch)
   }
 
   #letGo(batch: StoredBatch): void {

@@ -16,7 +16,10 @@ import type { TopicSettings } from './topic-settings.ts'
 export interface PartitionHost {
   readonly clock: Clock
   readonly budget: LogBudget
+  /** Of Kafka's own topics: what they hold is bounded by compaction, and never in the way of a user's records. */
+  readonly internalBudget: LogBudget
   readonly strictStart: boolean
+  readonly holdsUnderMinIsr: boolean
   readonly lagTimeMaxMs: number
   readonly followerFetchBytes: number
   readonly producerExpirationMs: number
@@ -28,6 +31,7 @@ export interface PartitionHost {
 export interface PartitionOwner {
   readonly name: string
   readonly id: string
+  readonly isInternal: boolean
   readonly settings: TopicSettings
 }
 
@@ -44,6 +48,7 @@ export class Partition implements LeaderHost {
   readonly #copies = new Map<number, Replica>()
   readonly #followers = new Map<number, FollowerRole>()
   #target: readonly number[] | undefined
+  #isCleaningDue = false
   #isDeleted = false
 
   constructor(
@@ -56,7 +61,7 @@ export class Partition implements LeaderHost {
     this.#host = host
     this.#replicas = replicas
     this.#settled = replicas
-    for (const id of replicas) this.#copies.set(id, new Replica(id, host.budget))
+    for (const id of replicas) this.#copies.set(id, new Replica(id, this.budget))
     const alive = replicas.filter((id) => host.isAlive(id))
     this.#isr = alive.length > 0 ? alive : replicas.slice(0, 1)
     this.#setLeader(alive[0] ?? -1)
@@ -92,7 +97,7 @@ export class Partition implements LeaderHost {
   }
 
   get budget(): LogBudget {
-    return this.#host.budget
+    return this.topic.isInternal ? this.#host.internalBudget : this.#host.budget
   }
 
   get settings(): TopicSettings {
@@ -101,6 +106,10 @@ export class Partition implements LeaderHost {
 
   get strictStart(): boolean {
     return this.#host.strictStart
+  }
+
+  get holdsUnderMinIsr(): boolean {
+    return this.#host.holdsUnderMinIsr
   }
 
   get lagTimeMaxMs(): number {
@@ -135,6 +144,19 @@ export class Partition implements LeaderHost {
 
   wakeFollowers(): void {
     for (const follower of this.#followers.values()) follower.wake()
+  }
+
+  /** The log of an internal topic is compacted when that is worth it, on every node, at the end of the turn. */
+  grown(): void {
+    const { topic, settings } = this
+    if (this.#isCleaningDue || !topic.isInternal || !settings.isCompacted) return
+    if (this.#leader?.replica.log.isDirty(settings) !== true) return
+    this.#isCleaningDue = true
+    this.clock.defer(() => {
+      this.#isCleaningDue = false
+      const tombstonesBefore = this.clock.now() - this.settings.deleteRetentionMs
+      for (const copy of this.copies()) if (this.isAlive(copy.nodeId)) copy.log.clean({ tombstonesBefore })
+    })
   }
 
   /** Makes `nodeId` the leader. The caller has checked that it may be. */

@@ -36,7 +36,10 @@ const boolean = oneOf('true', 'false')
 const policies = (value: string) =>
   value.split(',').every((policy) => oneOf('delete', 'compact')(policy.trim()))
 
-/** Compaction, segment rolling and recompression do not happen here: `compression.type` and the like are only kept. */
+/**
+ * Segment rolling and recompression do not happen here, and compaction only to `__consumer_offsets`: `compression.type`
+ * and the like are only kept.
+ */
 export const topicConfigs: { readonly [name: string]: ConfigRow } = {
   'cleanup.policy': { type: 'list', default: 'delete', broker: 'log.cleanup.policy', valid: policies },
   'compression.type': {
@@ -165,9 +168,12 @@ export const brokerConfigs: { readonly [name: string]: ConfigRow } = {
   },
   'num.partitions': { type: 'int', default: '1', valid: number(1, 0x7fff_ffff) },
   'offset.metadata.max.bytes': { type: 'int', default: '4096', valid: number(0, 0x7fff_ffff) },
+  'offsets.commit.timeout.ms': { type: 'int', default: '5000', valid: number(1, 0x7fff_ffff) },
+  'offsets.retention.check.interval.ms': { type: 'long', default: '600000', valid: long(1) },
   'offsets.retention.minutes': { type: 'int', default: '10080', valid: number(1, 0x7fff_ffff) },
   'offsets.topic.num.partitions': { type: 'int', default: '50', valid: number(1, 0x7fff_ffff) },
   'offsets.topic.replication.factor': { type: 'short', default: '3', valid: number(1, 0x7fff) },
+  'offsets.topic.segment.bytes': { type: 'int', default: '104857600', valid: number(1, 0x7fff_ffff) },
   'producer.id.expiration.check.interval.ms': {
     type: 'int',
     default: '600000',
@@ -193,6 +199,8 @@ export type Configs = { readonly [name: string]: string }
 export interface TopicSettings {
   readonly isCompacted: boolean
   readonly isDeleted: boolean
+  readonly cleanableRatio: number
+  readonly deleteRetentionMs: number
   readonly maxMessageBytes: number
   readonly minInsyncReplicas: number
   readonly retentionBytes: number
@@ -218,6 +226,8 @@ export function topicSettings(own: Configs, brokers: Configs): TopicSettings {
   return {
     isCompacted: policies.includes('compact'),
     isDeleted: policies.includes('delete'),
+    cleanableRatio: value('min.cleanable.dirty.ratio'),
+    deleteRetentionMs: value('delete.retention.ms'),
     maxMessageBytes: value('max.message.bytes'),
     minInsyncReplicas: value('min.insync.replicas'),
     retentionBytes: value('retention.bytes'),

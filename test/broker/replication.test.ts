@@ -120,6 +120,44 @@ test('replicas that fall out while a request waits are told of when the high wat
   })
 })
 
+for (const [kafkaVersion, error] of [
+  ['3.6', 'NOT_ENOUGH_REPLICAS_AFTER_APPEND'],
+  ['3.7', 'REQUEST_TIMED_OUT'],
+] as const) {
+  test(`replicas fall out while a request waits, and too few are left: in Kafka ${kafkaVersion} ${error}`, async () => {
+    const clock = new VirtualClock()
+    const options = three({ 'min.insync.replicas': 2 })
+    const configs = { 'replica.lag.time.max.ms': 1_000 }
+    await withCluster({ ...options, configs, clock, kafkaVersion }, async (kit) => {
+      const { leader, followers } = rolesOf(kit)
+      const node = await kit.to(leader)
+      assert.equal(await clock.during(sendError(node, 't', batchOf(['a']))), 'NONE')
+      const releases = followers.map((id) => kit.cluster.holdReplica(id, 't', 0))
+      const answer = sendError(node, 't', batchOf(['b']), { timeoutMs: 5_000 })
+      await clock.until(() => followers.every((id) => !kit.cluster.replicaOf(id, 't', 0).isInSync))
+      assert.equal(kit.cluster.replicaOf(leader, 't', 0).logEnd, 2, 'it is in the log of the leader')
+      assert.equal(await clock.during(answer), error)
+      assert.equal(valuesOf(kit.cluster, 't'), kafkaVersion === '3.6' ? 'a b' : 'a', 'and there alone')
+      assert.equal(await sendError(node, 't', batchOf(['c'])), 'NOT_ENOUGH_REPLICAS')
+      for (const release of releases) release()
+      await clock.advance(1)
+      assert.equal(valuesOf(kit.cluster, 't'), 'a b')
+    })
+  })
+}
+
+test('before Kafka 3.7 min.insync.replicas may ask for more replicas than there are', async () => {
+  const topics = { t: { partitions: 1, replicas: 1, configs: { 'min.insync.replicas': 2 } } }
+  for (const [kafkaVersion, error] of [
+    ['3.6', 'NOT_ENOUGH_REPLICAS'],
+    ['4.1', 'NONE'],
+  ]) {
+    await withCluster({ topics, kafkaVersion: kafkaVersion as string }, async ({ to }) => {
+      assert.equal(await sendError(await to(1), 't', batchOf(['a'])), error)
+    })
+  }
+})
+
 test('a new leader: the epoch rises, waiting requests are sent away, what was not copied is gone', async () => {
   await withCluster(three(), async (kit) => {
     const { leader, followers } = rolesOf(kit)

@@ -5,6 +5,7 @@ import { groupAdminCases } from './groups-admin.ts'
 import { findCoordinatorCases, joinCases } from './groups-join.ts'
 import { livingCases, staticMemberCases } from './groups-living.ts'
 import { offsetCases } from './offsets.ts'
+import { offsetsLogCases } from './offsets-log.ts'
 
 export function groupConformance(target: Targeted): void {
   describe('groups', () => {
@@ -14,5 +15,6 @@ export function groupConformance(target: Targeted): void {
     staticMemberCases(target)
     groupAdminCases(target)
     offsetCases(target)
+    offsetsLogCases(target)
   })
 }

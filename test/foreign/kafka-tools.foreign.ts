@@ -71,6 +71,36 @@ test('the console producer, which is idempotent, and the console consumer in a g
   assert.deepEqual(lags, ['0', '0', '0'])
 })
 
+test('the console consumer reads what groups leave in __consumer_offsets', { skip }, async (t) => {
+  const cluster = await clusterFor(t, {
+    brokers: 3,
+    topics: { orders: 1 },
+    configs: { 'offsets.topic.num.partitions': 1 },
+  })
+  await tool(cluster, 'ConsoleProducer', ['--topic', 'orders'], 'a\nb\n')
+  const read = ['--topic', 'orders', '--from-beginning', '--max-messages', '2']
+  await tool(cluster, 'ConsoleConsumer', [...read, '--group', 'readers'])
+  const count = cluster.records('__consumer_offsets', 0).length
+  const internal = ['--topic', '__consumer_offsets', '--partition', '0', '--offset', 'earliest']
+  const all = [...internal, '--max-messages', String(count)]
+  const formatted = async (name: string) => {
+    const formatter = ['--formatter', `org.apache.kafka.tools.consumer.${name}`]
+    const told = await tool(cluster, 'ConsoleConsumer', [...all, ...formatter])
+    // One behind the other, on one line.
+    return told.split(/(?=\{"key")/).flatMap((text) => (text.startsWith('{') ? [JSON.parse(text)] : []))
+  }
+  const offset = (await formatted('OffsetsMessageFormatter')).at(-1)
+  assert.deepEqual(offset.key.data, { group: 'readers', topic: 'orders', partition: 0 })
+  assert.equal(offset.value.data.offset, 2)
+  const groups = await formatted('GroupMetadataMessageFormatter')
+  const generations = groups.map(({ value }) => [value.data.generation, value.data.members.length])
+  assert.deepEqual(generations, [
+    [0, 0],
+    [1, 1],
+    [2, 0],
+  ])
+})
+
 test('topics are made, described, given more partitions and deleted', { skip }, async (t) => {
   const cluster = await clusterFor(t, { brokers: 3 })
   const named = ['--topic', 'made']

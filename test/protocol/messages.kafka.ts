@@ -7,6 +7,12 @@ import { existsSync, globSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import {
+  groupMetadataKey,
+  groupMetadataValue,
+  offsetCommitKey,
+  offsetCommitValue,
+} from '../../src/broker/groups/coordinator-record.ts'
 import { assignment, subscription } from '../../src/protocol/messages/consumer-protocol.ts'
 import { apis } from '../../src/protocol/messages/index.ts'
 import type { Field, Fields, WireType } from '../../src/protocol/schema.ts'
@@ -86,6 +92,25 @@ for (const [name, fields] of [
     assert.equal(message.validVersions, '0-3')
     assert.equal(message.flexibleVersions, 'none')
     for (let version = 0; version <= 3; version++) {
+      assert.deepEqual(flattenTable(fields, version), flatten(message, version), `${name} ${version}`)
+    }
+  })
+}
+
+/** What the embedded broker writes to `__consumer_offsets`. */
+const coordinator = messagesOfJar(await libsOf(defaultKafkaVersion), 'kafka-group-coordinator')
+
+for (const [name, fields, versions] of [
+  ['OffsetCommitKey', offsetCommitKey, '0'],
+  ['OffsetCommitValue', offsetCommitValue, '0-4'],
+  ['GroupMetadataKey', groupMetadataKey, '0'],
+  ['GroupMetadataValue', groupMetadataValue, '0-4'],
+] as const) {
+  test(`${name}, versions ${versions}`, () => {
+    const message = coordinator.get(name) as JsonMessage
+    assert.equal(message.validVersions, versions)
+    assert.equal(message.flexibleVersions, name.endsWith('Key') ? 'none' : '4+')
+    for (let version = 0; version <= Number(versions.at(-1)); version++) {
       assert.deepEqual(flattenTable(fields, version), flatten(message, version), `${name} ${version}`)
     }
   })

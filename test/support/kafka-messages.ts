@@ -38,9 +38,9 @@ export interface JsonMessage {
 }
 
 /** The messages of a jar, by name: `ProduceRequest`. */
-export function messagesOfJar(libs: string): Map<string, JsonMessage> {
-  const jar = globSync('kafka-clients-*.jar', { cwd: libs })[0]
-  if (jar === undefined) throw new Error(`no kafka-clients jar in ${libs}`)
+export function messagesOfJar(libs: string, name = 'kafka-clients'): Map<string, JsonMessage> {
+  const jar = globSync(`${name}-[0-9]*.jar`, { cwd: libs })[0]
+  if (jar === undefined) throw new Error(`no ${name} jar in ${libs}`)
   const messages = new Map<string, JsonMessage>()
   for (const [name, entry] of readZip(readFileSync(join(libs, jar)))) {
     if (!/^common\/message\/\w+\.json$/.test(name)) continue

@@ -8,6 +8,8 @@ export interface GroupLimits {
   /** How long the first JoinGroup of a member may wait: it has no id yet with which to heartbeat. */
   readonly newMemberJoinTimeoutMs: number
   readonly offsetMetadataMaxBytes: number
+  /** How long a commit waits for the other replicas of its log. */
+  readonly offsetCommitTimeoutMs: number
   readonly offsetRetentionMs: number
   readonly offsetRetentionCheckMs: number
 }
@@ -24,6 +26,7 @@ export function groupLimits(config: (name: string, fallback: number) => number):
     initialRebalanceDelayMs: config('group.initial.rebalance.delay.ms', 0),
     newMemberJoinTimeoutMs: 300_000,
     offsetMetadataMaxBytes: config('offset.metadata.max.bytes', 4_096),
+    offsetCommitTimeoutMs: config('offsets.commit.timeout.ms', 5_000),
     offsetRetentionMs: config('offsets.retention.minutes', 10_080) * 60_000,
     offsetRetentionCheckMs: config('offsets.retention.check.interval.ms', 600_000),
   }

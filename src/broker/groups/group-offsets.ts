@@ -1,22 +1,19 @@
 /**
- * The offsets that a group has committed, by topic and partition, with the rules by which they expire (KIP-211).
+ * The offsets that groups have committed, by topic and partition, with the rules by which they expire (KIP-211).
  *
  * They are kept by topic name, as in Kafka, and outlive the group's members and its coordinator's moves.
  */
+import type { CommittedOffset, CoordinatorRecord } from './coordinator-record.ts'
 
-export interface CommittedOffset {
-  readonly offset: number
-  readonly leaderEpoch: number
-  readonly metadata: string
-  /** Wall clock. */
-  readonly committedAt: number
-  /** Wall clock; only where an old client named its own retention (OffsetCommit 2 to 4). */
-  readonly expiresAt: number | undefined
+export interface TopicPartition {
+  readonly topic: string
+  readonly partition: number
 }
 
 /** What retention counts from: nothing expires, each commit's own time, or one moment for all. */
 export type RetentionBase = 'never' | 'commit' | number
 
+/** Of one group. */
 export class GroupOffsets {
   readonly #topics = new Map<string, Map<number, CommittedOffset>>()
 
@@ -48,22 +45,47 @@ export class GroupOffsets {
     if (partitions?.size === 0) this.#topics.delete(topic)
   }
 
-  deleteTopic(topic: string): void {
-    this.#topics.delete(topic)
+  partitions(): TopicPartition[] {
+    return this.topics.flatMap((topic) => this.of(topic).map(([partition]) => ({ topic, partition })))
   }
 
-  /** Drops what is older than the retention. `isKept` names topics that the group still reads. */
-  expire(
+  /** What is older than the retention. `isKept` names topics that the group still reads. */
+  expired(
     wallNow: number,
     retention: { readonly ms: number; readonly from: RetentionBase; isKept(topic: string): boolean },
-  ): void {
-    if (retention.from === 'never') return
-    for (const topic of this.topics) {
-      if (retention.isKept(topic)) continue
-      for (const [partition, committed] of this.of(topic)) {
-        const base = retention.from === 'commit' ? committed.committedAt : (retention.from as number)
-        if (wallNow >= (committed.expiresAt ?? base + retention.ms)) this.delete(topic, partition)
-      }
+  ): TopicPartition[] {
+    const { from } = retention
+    if (from === 'never') return []
+    return this.partitions().filter(({ topic, partition }) => {
+      const { committedAt, expiresAt } = this.get(topic, partition) as CommittedOffset
+      const base = from === 'commit' ? committedAt : from
+      return !retention.isKept(topic) && wallNow >= (expiresAt ?? base + retention.ms)
+    })
+  }
+}
+
+/** Of all groups of a coordinator: what its log says up to a point, record by record. */
+export class OffsetsByGroup {
+  readonly #groups = new Map<string, GroupOffsets>()
+
+  get groupIds(): readonly string[] {
+    return [...this.#groups.keys()]
+  }
+
+  of(groupId: string): GroupOffsets | undefined {
+    return this.#groups.get(groupId)
+  }
+
+  apply(record: CoordinatorRecord): void {
+    if (record.kind !== 'offset') return
+    const { groupId, topic, partition, committed } = record
+    let offsets = this.#groups.get(groupId)
+    if (committed === undefined) {
+      offsets?.delete(topic, partition)
+      if (offsets?.isEmpty) this.#groups.delete(groupId)
+      return
     }
+    if (offsets === undefined) this.#groups.set(groupId, (offsets = new GroupOffsets()))
+    offsets.commit(topic, partition, committed)
   }
 }

@@ -9,25 +9,50 @@
  *                                                                    Dead: deleted, or moved to another node
  *
  * Synchronous: each call takes `now` (monotonic), changes the state, and leaves answers to be given in `answers`,
- * the record to be kept in `unsaved` and the time of the next deadline in `wakeAt`. It holds no timer and no
- * connection: a closed connection removes nobody, a session that runs out does.
+ * what has to be written down in `unsaved` and the time of the next deadline in `wakeAt`. What waits for the writing
+ * goes on with `saved`: until then assignments are not given out, and a static member has not taken its place. It
+ * holds no timer and no connection: a closed connection removes nobody, a session that runs out does.
  *
- * Invariants: a waiting JoinGroup exists only in PreparingRebalance, a waiting SyncGroup only in
- * CompletingRebalance; each ticket taken is answered exactly once; a deadline exists for every member that has to
- * heartbeat.
+ * Invariants: a waiting JoinGroup exists only in PreparingRebalance, or while the change of a static member's id is
+ * being written; a waiting SyncGroup only in CompletingRebalance; each ticket taken is answered exactly once; a
+ * deadline exists for every member that has to heartbeat.
  */
 import { errorCode } from '../../protocol/error-codes.ts'
 import { type Answer, type JoinAnswer, joinRefused, NONE, type SyncAnswer, syncRefused } from './answers.ts'
 import { Deadlines } from './deadlines.ts'
 import type { GroupLimits } from './group-limits.ts'
 import { type GroupRecord, recordMember, restoreMembers } from './group-record.ts'
-import { type Member, metadataOf, NO_BYTES, needsNoHeartbeat } from './member.ts'
+import { type Member, metadataOf, NO_BYTES, needsNoHeartbeat, type Ticket } from './member.ts'
 import { Membership } from './membership.ts'
 
 /** The two clocks at one moment: deadlines count on `now` (monotonic), what is written down on `wallNow`. */
 export interface Times {
   readonly now: number
   readonly wallNow: number
+}
+
+/** What goes on when a record is written, or cannot be. */
+export type AfterSaving =
+  /** Gives out the assignments of this generation. */
+  | {
+      readonly kind: 'assign'
+      readonly generationId: number
+      readonly assignments: ReadonlyMap<string, Uint8Array>
+    }
+  /** Answers the JoinGroup of a static member that has taken the place of `old`. */
+  | {
+      readonly kind: 'replace'
+      readonly old: Member
+      readonly memberId: string
+      readonly ticket: Ticket
+      readonly canSkipAssignment: boolean
+      readonly formerLeader: string | null
+    }
+
+/** A group as it has to be written down. */
+export interface Unsaved {
+  readonly record: GroupRecord
+  readonly after: AfterSaving | undefined
 }
 
 export type GroupPhase = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Dead'
@@ -49,7 +74,7 @@ export class GroupState {
   /** Somebody new came during the initial delay, which is therefore taken once more. */
   hasNewcomer = false
   #answers: Answer[] = []
-  #unsaved: GroupRecord | undefined
+  #unsaved: Unsaved[] = []
 
   constructor(groupId: string, limits: GroupLimits, wallNow: number) {
     this.groupId = groupId
@@ -93,24 +118,39 @@ export class GroupState {
     return answers
   }
 
-  /** What has to be written down since the last call, if anything. */
-  takeUnsaved(): GroupRecord | undefined {
-    const record = this.#unsaved
-    this.#unsaved = undefined
-    return record
+  /** What has to be written down since the last call, in this order. */
+  takeUnsaved(): readonly Unsaved[] {
+    const unsaved = this.#unsaved
+    this.#unsaved = []
+    return unsaved
   }
 
   /** Notes the group as it stands for writing down. */
-  save(): void {
+  save(after?: AfterSaving): void {
+    this.#unsaved.push({ record: this.record(), after })
+  }
+
+  /** The group as it is written down, with the assignments that it is about to give out. */
+  record(assignments?: ReadonlyMap<string, Uint8Array>): GroupRecord {
     const { protocolType, leader, members } = this.membership
-    this.#unsaved = {
+    return {
       generationId: this.generationId,
       protocolType,
       protocolName: this.protocolName,
       leader,
       stateSince: this.stateSince,
-      members: [...members.values()].map((member) => recordMember(member, this.protocolName)),
+      members: Array.from(members.values(), (member) => {
+        const recorded = recordMember(member, this.protocolName)
+        if (assignments === undefined) return recorded
+        return { ...recorded, assignment: assignments.get(member.memberId) ?? NO_BYTES }
+      }),
     }
+  }
+
+  /** A record is written, or, with an error, will not be. In between anything may have happened to the group. */
+  saved({ after }: Unsaved, error: number, times: Times): void {
+    if (after?.kind === 'assign') this.#assigned(after, error, times)
+    else if (after?.kind === 'replace') this.#replaced(after, error, times)
   }
 
   answerJoin(ticket: number, join: JoinAnswer): void {
@@ -234,22 +274,61 @@ export class GroupState {
     this.deadlines.set({ kind: 'sync' }, times.now + membership.rebalanceTimeoutMs)
   }
 
-  /** Takes the leader's assignments: what it did not mention is empty. */
-  assign(assignments: ReadonlyMap<string, Uint8Array>, times: Times): void {
+  /** Takes the leader's assignments, to be given out when they are written: what it did not mention is empty. */
+  assign(assignments: ReadonlyMap<string, Uint8Array>): void {
+    const { generationId } = this
+    this.#unsaved.push({
+      record: this.record(assignments),
+      after: { kind: 'assign', generationId, assignments },
+    })
+  }
+
+  /** A new generation may have begun meanwhile, or the leader may have asked twice. */
+  #assigned(
+    { generationId, assignments }: Extract<AfterSaving, { kind: 'assign' }>,
+    error: number,
+    times: Times,
+  ): void {
+    if (this.phase !== 'CompletingRebalance' || this.generationId !== generationId) return
+    if (error !== NONE) {
+      this.answerSyncs(syncRefused(error), times.now)
+      return this.prepareRebalance(times)
+    }
     for (const member of this.membership.members.values()) {
       member.assignment = assignments.get(member.memberId) ?? NO_BYTES
     }
-    this.answerSyncs(
-      {
-        errorCode: NONE,
-        protocolType: this.membership.protocolType,
-        protocolName: this.protocolName,
-        assignment: NO_BYTES,
-      },
-      times.now,
-    )
+    const { protocolType } = this.membership
+    const { protocolName } = this
+    this.answerSyncs({ errorCode: NONE, protocolType, protocolName, assignment: NO_BYTES }, times.now)
     this.#enter('Stable', times.wallNow)
-    this.save()
+  }
+
+  /** Meanwhile the member may be gone, replaced in its turn, or have been answered by a rebalance. */
+  #replaced(after: Extract<AfterSaving, { kind: 'replace' }>, error: number, times: Times): void {
+    const member = this.membership.get(after.memberId)
+    if (member === undefined || member.waitingJoin !== after.ticket) return
+    if (error !== NONE) return this.#takeBack(member, after.old, { error, now: times.now })
+    const answer = this.generationAnswer(after.memberId)
+    const isLeader = this.membership.leader === after.memberId
+    this.restartSession(member, times.now)
+    this.endJoin(
+      member,
+      after.canSkipAssignment
+        ? { ...answer, skipAssignment: isLeader }
+        : // It must not take itself for the leader, or it would wait to be asked for an assignment.
+          { ...answer, leader: after.formerLeader ?? '', members: [] },
+    )
+  }
+
+  /** The static member keeps the id that is written down. */
+  #takeBack(member: Member, old: Member, { error, now }: { error: number; now: number }): void {
+    this.endJoin(member, joinRefused(error, member.memberId))
+    this.deadlines.delete({ kind: 'session', memberId: member.memberId })
+    const back = this.membership.replace(member, old.memberId)
+    back.protocols = old.protocols
+    back.sessionTimeoutMs = old.sessionTimeoutMs
+    back.rebalanceTimeoutMs = old.rebalanceTimeoutMs
+    this.restartSession(back, now)
   }
 
   /** Answers every waiting SyncGroup with the answer and the member's own assignment. */

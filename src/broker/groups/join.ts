@@ -165,14 +165,6 @@ function replaceStatic(
     return group.completeIfAllJoined(times)
   }
   if (membership.electProtocol() !== group.protocolName) return group.rebalance(times)
-  const answer = group.generationAnswer(member.memberId)
-  const isLeader = membership.leader === member.memberId
-  group.save()
-  group.endJoin(
-    member,
-    request.canSkipAssignment
-      ? { ...answer, skipAssignment: isLeader }
-      : // It must not take itself for the leader, or it would wait to be asked for an assignment.
-        { ...answer, leader: formerLeader ?? '', members: [] },
-  )
+  const { canSkipAssignment } = request
+  group.save({ kind: 'replace', old, memberId: member.memberId, ticket, canSkipAssignment, formerLeader })
 }

@@ -1,7 +1,7 @@
 /** SyncGroup: the leader hands in the assignments, everybody gets its own. */
 import { errorCode } from '../../protocol/error-codes.ts'
 import { NONE, syncRefused } from './answers.ts'
-import type { GroupState, Times } from './group-state.ts'
+import type { GroupState } from './group-state.ts'
 import type { Ticket } from './member.ts'
 import { validateMember } from './validate-member.ts'
 
@@ -15,11 +15,10 @@ export interface SyncRequest {
   readonly assignments: readonly { readonly memberId: string; readonly assignment: Uint8Array }[]
 }
 
-/** Takes the request; followers are answered when the leader's assignments are there. */
+/** Takes the request; everybody is answered when the leader's assignments are there and written down. */
 export function sync(
   group: GroupState,
   { request, ticket }: { readonly request: SyncRequest; readonly ticket: Ticket },
-  times: Times,
 ): void {
   const { membership } = group
   const error = validate(group, request)
@@ -44,7 +43,7 @@ export function sync(
   group.endSync(member, syncRefused(errorCode.REBALANCE_IN_PROGRESS))
   member.waitingSync = ticket
   if (membership.leader !== member.memberId) return
-  group.assign(new Map(request.assignments.map((given) => [given.memberId, given.assignment])), times)
+  group.assign(new Map(request.assignments.map((given) => [given.memberId, given.assignment])))
 }
 
 function validate(group: GroupState, request: SyncRequest): number {

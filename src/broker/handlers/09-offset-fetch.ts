@@ -2,7 +2,8 @@
 import { errorCode } from '../../protocol/error-codes.ts'
 import { offsetFetch } from '../../protocol/messages/offset-fetch.ts'
 import type { ReceivedRequestOf } from '../../protocol/schema.ts'
-import type { CommittedOffset, GroupOffsets } from '../groups/group-offsets.ts'
+import type { CommittedOffset } from '../groups/coordinator-record.ts'
+import type { GroupOffsets } from '../groups/group-offsets.ts'
 import type { Handler, RequestContext } from '../handler.ts'
 
 type Request = ReceivedRequestOf<typeof offsetFetch>
@@ -27,10 +28,10 @@ export const offsetFetchHandler: Handler<typeof offsetFetch> = {
 
 /** Up to version 7: one group; in version 1 its error has no place but in each partition. */
 function fetchOne({ groupId, topics }: Request, context: RequestContext) {
-  const { version, cluster, node } = context
-  const refusal = cluster.groups.refusal(groupId, node.id)
-  const offsets = cluster.groups.offsets(groupId)
-  if (refusal !== errorCode.NONE) return refuseOne({ topics }, refusal, version)
+  const { version, node } = context
+  const found = node.groups.find(groupId)
+  if ('errorCode' in found) return refuseOne({ topics }, found.errorCode, version)
+  const offsets = found.groups.offsets(groupId)
   return {
     topics: (topics ?? everything(offsets)).map(({ name, partitionIndexes }) => ({
       name,
@@ -54,9 +55,9 @@ function refuseOne({ topics }: Pick<Request, 'topics'>, code: number, version: n
 const refuseGroup = (groupId: string, code: number) => ({ groupId, topics: [], errorCode: code })
 
 function fetchGroup({ groupId, topics }: Group, { version, cluster, node }: RequestContext) {
-  const refusal = cluster.groups.refusal(groupId, node.id)
-  if (refusal !== errorCode.NONE) return refuseGroup(groupId, refusal)
-  const offsets = cluster.groups.offsets(groupId)
+  const found = node.groups.find(groupId)
+  if ('errorCode' in found) return refuseGroup(groupId, found.errorCode)
+  const offsets = found.groups.offsets(groupId)
   if (version < BY_TOPIC_ID) {
     const asked = topics ?? everything(offsets)
     const answered = asked.map(({ name, partitionIndexes }) => ({

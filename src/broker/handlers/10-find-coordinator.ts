@@ -44,7 +44,7 @@ function find(key: string, keyType: number, { cluster }: RequestContext): Found 
   if (keyType !== GROUP) {
     return failed(errorCode.INVALID_REQUEST, 'Only coordinators of consumer groups are to be found here.')
   }
-  const node = cluster.node(cluster.groups.coordinatorOf(key))
+  const node = cluster.node(cluster.coordinatorPartition(key).leaderId)
   if (node === undefined) {
     return failed(errorCode.COORDINATOR_NOT_AVAILABLE, 'The coordinator is not available.')
   }

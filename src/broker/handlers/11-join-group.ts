@@ -15,13 +15,13 @@ const NULLABLE_PROTOCOL = 7
 export const joinGroupHandler: Handler<typeof joinGroup> = {
   api: joinGroup,
   versions: [0, 9],
-  async handle(request, { version, clientId, node, cluster, session }) {
+  async handle(request, { version, clientId, node, session }) {
     const { groupId, memberId, sessionTimeoutMs } = request
     const answer = async () => {
       if (groupId === '') return joinRefused(errorCode.INVALID_GROUP_ID, memberId)
-      const refusal = cluster.groups.refusal(groupId, node.id)
-      if (refusal !== errorCode.NONE) return joinRefused(refusal, memberId)
-      return cluster.groups.join(groupId, {
+      const found = node.groups.find(groupId)
+      if ('errorCode' in found) return joinRefused(found.errorCode, memberId)
+      return found.groups.join(groupId, {
         memberId,
         groupInstanceId: request.groupInstanceId,
         clientId: clientId ?? '',

@@ -6,11 +6,11 @@ import type { Handler } from '../handler.ts'
 export const heartbeatHandler: Handler<typeof heartbeat> = {
   api: heartbeat,
   versions: [0, 4],
-  handle({ groupId, generationId, memberId, groupInstanceId }, { node, cluster }) {
+  handle({ groupId, generationId, memberId, groupInstanceId }, { node }) {
     if (groupId === '') return { errorCode: errorCode.INVALID_GROUP_ID }
-    const refusal = cluster.groups.refusal(groupId, node.id)
-    if (refusal !== errorCode.NONE) return { errorCode: refusal }
-    return { errorCode: cluster.groups.heartbeat(groupId, { generationId, memberId, groupInstanceId }) }
+    const found = node.groups.find(groupId)
+    if ('errorCode' in found) return found
+    return { errorCode: found.groups.heartbeat(groupId, { generationId, memberId, groupInstanceId }) }
   },
   refuse: (_request, code) => ({ errorCode: code }),
 }

@@ -8,12 +8,12 @@ const BATCHED = 3
 export const leaveGroupHandler: Handler<typeof leaveGroup> = {
   api: leaveGroup,
   versions: [0, 5],
-  handle({ groupId, memberId, members }, { version, node, cluster }) {
+  handle({ groupId, memberId, members }, { version, node }) {
     if (groupId === '') return { errorCode: errorCode.INVALID_GROUP_ID }
-    const refusal = cluster.groups.refusal(groupId, node.id)
-    if (refusal !== errorCode.NONE) return { errorCode: refusal }
+    const found = node.groups.find(groupId)
+    if ('errorCode' in found) return found
     const leaving = version < BATCHED ? [{ memberId, groupInstanceId: null }] : members
-    const errors = cluster.groups.leave(groupId, leaving)
+    const errors = found.groups.leave(groupId, leaving)
     if (version < BATCHED) return { errorCode: errors?.[0] ?? errorCode.UNKNOWN_MEMBER_ID }
     return {
       errorCode: errorCode.NONE,

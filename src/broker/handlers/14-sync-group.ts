@@ -11,15 +11,15 @@ const NAMES_PROTOCOL = 5
 export const syncGroupHandler: Handler<typeof syncGroup> = {
   api: syncGroup,
   versions: [0, 5],
-  handle(request, { version, node, cluster }) {
+  handle(request, { version, node }) {
     const { groupId, memberId, groupInstanceId, generationId, protocolType, protocolName } = request
     if (version >= NAMES_PROTOCOL && (protocolType === null || protocolName === null)) {
       return syncRefused(errorCode.INCONSISTENT_GROUP_PROTOCOL)
     }
     if (groupId === '') return syncRefused(errorCode.INVALID_GROUP_ID)
-    const refusal = cluster.groups.refusal(groupId, node.id)
-    if (refusal !== errorCode.NONE) return syncRefused(refusal)
-    return cluster.groups.sync(groupId, {
+    const found = node.groups.find(groupId)
+    if ('errorCode' in found) return syncRefused(found.errorCode)
+    return found.groups.sync(groupId, {
       memberId,
       groupInstanceId,
       generationId,

@@ -11,12 +11,12 @@ const NOT_ASKED = -0x8000_0000
 export const describeGroupsHandler: Handler<typeof describeGroups> = {
   api: describeGroups,
   versions: [0, 6],
-  handle({ groups, includeAuthorizedOperations }, { version, node, cluster }) {
+  handle({ groups, includeAuthorizedOperations }, { version, node }) {
     const authorizedOperations = includeAuthorizedOperations ? AUTHORIZED_OPERATIONS : NOT_ASKED
     const described = groups.map((groupId) => {
-      const refusal = cluster.groups.refusal(groupId, node.id)
-      if (refusal !== errorCode.NONE) return failed(groupId, refusal, null)
-      const description = cluster.groups.describe(groupId)
+      const found = node.groups.find(groupId)
+      if ('errorCode' in found) return failed(groupId, found.errorCode, null)
+      const description = found.groups.describe(groupId)
       if (description !== undefined) {
         return { ...description, groupId, errorCode: errorCode.NONE, authorizedOperations }
       }

@@ -8,11 +8,13 @@ const GROUP_TYPE = 'classic'
 export const listGroupsHandler: Handler<typeof listGroups> = {
   api: listGroups,
   versions: [0, 5],
-  handle({ statesFilter, typesFilter }, { node, cluster }) {
+  handle({ statesFilter, typesFilter }, { node }) {
     const states = statesFilter.map((state) => state.toLowerCase())
     const types = typesFilter.map((type) => type.toLowerCase())
-    const groups = cluster.groups
-      .list(node.id)
+    const found = node.groups.all()
+    if ('errorCode' in found) return { errorCode: found.errorCode, groups: [] }
+    const groups = found.groups
+      .flatMap((one) => one.list())
       .filter(({ groupState }) => states.length === 0 || states.includes(groupState.toLowerCase()))
       .filter(() => types.length === 0 || types.includes(GROUP_TYPE))
       .map((group) => ({ ...group, groupType: GROUP_TYPE }))

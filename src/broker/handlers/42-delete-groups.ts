@@ -1,17 +1,19 @@
 /** DeleteGroups (42): groups without members, with their offsets. */
-import { errorCode } from '../../protocol/error-codes.ts'
 import { deleteGroups } from '../../protocol/messages/delete-groups.ts'
 import type { Handler } from '../handler.ts'
 
 export const deleteGroupsHandler: Handler<typeof deleteGroups> = {
   api: deleteGroups,
   versions: [0, 2],
-  handle({ groupsNames }, { node, cluster }) {
-    const results = [...new Set(groupsNames)].map((groupId) => {
-      const refusal = cluster.groups.refusal(groupId, node.id)
-      return { groupId, errorCode: refusal === errorCode.NONE ? cluster.groups.delete(groupId) : refusal }
+  async handle({ groupsNames }, { node }) {
+    const results = [...new Set(groupsNames)].map(async (groupId) => {
+      const found = node.groups.find(groupId)
+      return {
+        groupId,
+        errorCode: 'errorCode' in found ? found.errorCode : await found.groups.delete(groupId),
+      }
     })
-    return { throttleTimeMs: 0, results }
+    return { throttleTimeMs: 0, results: await Promise.all(results) }
   },
   refuse: ({ groupsNames }, code) => ({
     throttleTimeMs: 0,

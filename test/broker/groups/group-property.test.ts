@@ -1,12 +1,13 @@
 /**
  * What must hold of a group whatever its members do: random members join, sync, beat, leave, fall silent, come back
- * under their names, and the coordinator moves; after each step the invariants, and at the end every request answered.
+ * under their names, records are written late or not at all, and the coordinator moves; after each step the
+ * invariants, and at the end every request answered.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { groupLimits } from '../../../src/broker/groups/group-limits.ts'
 import type { GroupRecord } from '../../../src/broker/groups/group-record.ts'
-import { GroupState } from '../../../src/broker/groups/group-state.ts'
+import { GroupState, type Unsaved } from '../../../src/broker/groups/group-state.ts'
 import { heartbeat } from '../../../src/broker/groups/heartbeat.ts'
 import { join } from '../../../src/broker/groups/join.ts'
 import { leave } from '../../../src/broker/groups/leave.ts'
@@ -35,6 +36,9 @@ class Run {
   readonly #clients: Client[]
   #group: GroupState
   #record: GroupRecord | undefined
+  /** What is not written yet, oldest first. */
+  #unwritten: Unsaved[] = []
+  #delaysWriting = false
   #now = 0
   #ids = 0
   readonly #unanswered = new Map<number, Client>()
@@ -69,6 +73,8 @@ class Run {
     else if (dice < 85) this.#leave(client)
     else if (dice < 88) this.#restart(client)
     else if (dice < 90) this.#move()
+    else if (dice < 93) this.#delaysWriting = !this.#delaysWriting
+    else if (dice < 95) this.#write(this.#random.below(3) === 0)
     else this.#pass(this.#random.below(dice < 97 ? 400 : 15_000))
     this.#collect()
     this.#check()
@@ -76,6 +82,8 @@ class Run {
 
   /** Whoever waits is answered when the time is over, without anybody's help. */
   settle(): void {
+    this.#delaysWriting = false
+    this.#write(false)
     this.#pass(1_000_000)
     assert.equal(this.#unanswered.size, 0, 'a request waits for ever')
     this.#check()
@@ -124,7 +132,7 @@ class Run {
       protocolName: null,
       assignments,
     }
-    sync(this.#group, { request, ticket }, this.#times)
+    sync(this.#group, { request, ticket })
   }
 
   #beat(client: Client): void {
@@ -155,6 +163,7 @@ class Run {
   #move(): void {
     this.#group.kill(errorCode.NOT_COORDINATOR)
     this.#collect()
+    this.#unwritten = []
     const before = this.#record
     this.#group =
       before === undefined
@@ -174,7 +183,22 @@ class Run {
   }
 
   #collect(): void {
-    this.#record = this.#group.takeUnsaved() ?? this.#record
+    this.#unwritten.push(...this.#group.takeUnsaved())
+    if (!this.#delaysWriting) return this.#write(false)
+    this.#answer()
+  }
+
+  /** Writes what is to be written, or fails to. */
+  #write(fails: boolean): void {
+    for (let next = this.#unwritten.shift(); next !== undefined; next = this.#unwritten.shift()) {
+      if (!fails) this.#record = next.record
+      this.#group.saved(next, fails ? errorCode.COORDINATOR_NOT_AVAILABLE : errorCode.NONE, this.#times)
+      this.#unwritten.push(...this.#group.takeUnsaved())
+    }
+    this.#answer()
+  }
+
+  #answer(): void {
     for (const answer of this.#group.takeAnswers()) {
       const client = this.#unanswered.get(answer.ticket)
       assert.ok(client, `ticket ${answer.ticket} is answered twice, or was never given`)
@@ -235,7 +259,8 @@ class Run {
       'one per name',
     )
     for (const member of members) {
-      if (member.waitingJoin !== undefined) assert.equal(phase, 'PreparingRebalance')
+      const isReplacing = this.#unwritten.some(({ after }) => after?.kind === 'replace')
+      if (member.waitingJoin !== undefined && !isReplacing) assert.equal(phase, 'PreparingRebalance')
       if (member.waitingSync !== undefined) assert.equal(phase, 'CompletingRebalance')
       assert.ok(!membership.pendingJoin.has(member.memberId), 'pending ids are no members')
     }
@@ -248,7 +273,8 @@ class Run {
           'spoken by all',
         )
     }
-    if (members.length > 0 || this.#unanswered.size > 0)
+    // What is being written comes to an end by itself.
+    if ((members.length > 0 || this.#unanswered.size > 0) && this.#unwritten.length === 0)
       assert.ok(wakeAt !== undefined, 'something will happen')
     for (const id of membership.pendingSync) assert.ok(membership.get(id), 'who has to sync is a member')
   }
