@@ -53,7 +53,7 @@ async function exchangeMessages(
     })
     if (answer.errorCode !== 0) {
       const retriable = answer.errorCode === errorCode.REQUEST_TIMED_OUT
-      throw refused(`${errorName(answer.errorCode)}: ${answer.errorMessage ?? ''}`, retriable)
+      throw refused(`${errorName(answer.errorCode)}: ${reasonOf(answer.errorMessage, exchange)}`, retriable)
     }
     message = exchange.next(answer.authBytes)
     if (message === undefined) {
@@ -62,6 +62,14 @@ async function exchangeMessages(
     }
   }
   return 0
+}
+
+/** What the broker said with its error, and in the challenge before it. */
+function reasonOf(errorMessage: string | null, exchange: SaslExchange): string {
+  const message = errorMessage ?? ''
+  const refusal = exchange.refusal?.() ?? ''
+  if (refusal === '' || message.includes(refusal)) return message
+  return message === '' ? refusal : `${message}: ${refusal}`
 }
 
 /** A broker may say what it was told: secrets never reach an error. */
