@@ -139,7 +139,7 @@ export class Producer {
       ...shared,
       ...rooms,
       topics: () => this.#topics.all(),
-      cause: () => this.#identity.lastError,
+      cause: () => this.#identity.lastError ?? this.#cluster.lastFailure,
     })
     const answers = new Answers({
       ...shared,
