@@ -202,7 +202,7 @@ export class Producer {
     if (isList(given)) return this.#sendMany(given, options?.signal)
     const signal = options?.signal
     try {
-      checkRecord(given, 'record')
+      checkRecord(given, -1)
       if (signal === undefined) {
         const sent = this.#intake.sendNow(given)
         if (sent !== undefined) return sent
