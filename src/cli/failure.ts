@@ -43,10 +43,25 @@ export function failureOf(error: unknown): Failure {
 
 function usageMessage(error: CommanderError): string {
   const message = error.message.replace(/^error: /, '')
-  return message.includes("'--password'")
-    ? `${message}\nA password in the command line is shown to everyone on the machine: set KAFKA_PASSWORD, or name a file with --password-file.`
-    : message
+  const secret = secrets.find(({ flag }) => message.includes(`'${flag}'`))
+  return secret === undefined
+    ? message
+    : `${message}\nA ${secret.what} in the command line is shown to everyone on the machine: ${secret.instead}.`
 }
+
+/** Flags that are not there on purpose. */
+const secrets = [
+  {
+    flag: '--password',
+    what: 'password',
+    instead: 'set KAFKA_PASSWORD, or name a file with --password-file',
+  },
+  {
+    flag: '--sasl-token',
+    what: 'token',
+    instead: 'set KAFKA_SASL_TOKEN, or name a file with --sasl-token-file',
+  },
+] as const
 
 /** What happens every day, said without the protocol. */
 function plainWords({ code, topic, groupId }: OttlaError): string | undefined {

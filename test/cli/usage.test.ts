@@ -9,7 +9,10 @@ import { kafkaOptions } from '../../src/cli/connection.ts'
 import { startFrom } from '../../src/cli/consume.ts'
 import { failureOf, UsageError } from '../../src/cli/failure.ts'
 import { program } from '../../src/cli/program.ts'
+import { formatAddress } from '../../src/client/dial.ts'
 import { OttlaError } from '../../src/errors.ts'
+import { saslAuthenticate, saslHandshake } from '../../src/protocol/messages/index.ts'
+import { FakeBroker } from '../client/fake-broker.ts'
 import { runCli } from './run-cli.ts'
 
 const failed = async (args: readonly string[]) => {
@@ -35,9 +38,21 @@ const wrong: [args: string, message: RegExp][] = [
   ['dev --topic a:b', /It must look like name or name:partitions/],
   ['dev --listen 127.0.0.1:65535 --brokers 3', /there are not 3 ports from there/],
   ['topics create t -b a:1 --config x', /It must look like name=value/],
-  ['groups list -b a:1 --sasl-mechanism GSSAPI', /It must be one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512/],
+  [
+    'groups list -b a:1 --sasl-mechanism GSSAPI',
+    /It must be one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER/,
+  ],
   ['groups list -b a:1 --sasl-mechanism plain', /PLAIN needs a user name/],
   ['groups list -b a:1 --username ada', /There is no password for ada/],
+  ['groups list -b a:1 --sasl-mechanism oauthbearer', /OAUTHBEARER needs a token: name a file/],
+  [
+    'groups list -b a:1 --sasl-mechanism oauthbearer --sasl-token-file /no/token',
+    /--sasl-token-file: \/no\/token cannot be read \(ENOENT\)/,
+  ],
+  [
+    'produce t -b a:1 --sasl-token x',
+    /unknown option '--sasl-token'[\s\S]*set KAFKA_SASL_TOKEN, or name a file/,
+  ],
   ['groups list -b a:1 --tls-cert x', /--tls-cert and --tls-key belong together/],
   ['groups list -b a:1 --tls-ca /nowhere/ca.pem', /--tls-ca: \/nowhere\/ca\.pem cannot be read \(ENOENT\)/],
 ]
@@ -53,6 +68,32 @@ for (const [args, message] of wrong) {
 test('as a process: the message alone on stderr, exit code 2', async () => {
   const { code, stdout, stderr } = await runCli(['consume'])
   assert.deepEqual([code, stdout, stderr], [2, '', "ottla: missing required argument 'topic'\n"])
+})
+
+test('as a process: the token of a file is what the broker gets', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'ottla-cli-'))
+  const broker = await new FakeBroker()
+    .on(saslHandshake, () => ({ errorCode: 0, mechanisms: ['OAUTHBEARER'] }))
+    .on(saslAuthenticate, () => ({ errorCode: 58, errorMessage: 'expired', authBytes: Buffer.alloc(0) }))
+    .listen()
+  t.after(async () => {
+    await broker.stop()
+    rmSync(dir, { recursive: true })
+  })
+  writeFileSync(join(dir, 'token'), 'abc.def\n')
+  const { code, stderr } = await runCli(['topics', 'list'], {
+    env: {
+      KAFKA_BROKERS: formatAddress(broker.address),
+      KAFKA_SASL_MECHANISM: 'OAUTHBEARER',
+      KAFKA_SASL_TOKEN_FILE: join(dir, 'token'),
+    },
+  })
+  assert.equal(code, 1)
+  assert.match(stderr, /^ottla: OAUTHBEARER at .*: expired\n$/)
+  assert.equal(
+    `${broker.of(saslAuthenticate)[0]?.body.authBytes}`,
+    'n,,\u0001auth=Bearer abc.def\u0001\u0001',
+  )
 })
 
 test('for a machine: an error is a JSON object', async () => {
