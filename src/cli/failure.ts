@@ -3,7 +3,7 @@
  * trace: what the user can do about it is in the message, and a bug in Ottla is named as one.
  */
 import { CommanderError } from 'commander'
-import { OttlaError } from '../errors.ts'
+import { OttlaError, PartialFailureError } from '../index.ts'
 
 export const exitCode = {
   ok: 0,
@@ -29,6 +29,13 @@ export function failureOf(error: unknown): Failure {
   if (error instanceof UsageError) return { code: 'USAGE', message: error.message, exit: exitCode.usage }
   if (error instanceof CommanderError) {
     return { code: 'USAGE', message: usageMessage(error), exit: exitCode.usage }
+  }
+  if (error instanceof PartialFailureError) {
+    const reasons = error.results.flatMap(({ error: reason }) =>
+      reason === undefined ? [] : [sentence(reason)],
+    )
+    const message = `${reasons.length} of ${error.results.length} failed: ${reasons.join(' ')}`
+    return { code: error.code, message, exit: exitCode.failed }
   }
   if (error instanceof OttlaError) {
     const exit = error.code === 'INVALID_OPTION' ? exitCode.usage : exitCode.failed
@@ -72,13 +79,20 @@ function plainWords({ code, topic, groupId }: OttlaError): string | undefined {
   return undefined
 }
 
+const sentence = (error: OttlaError): string => {
+  const text = plainWords(error) ?? paragraph(error)
+  return text.endsWith('.') ? text : `${text}.`
+}
+
 /** The message with the causes that it does not say already. */
 function paragraph(error: Error): string {
   const parts = [error.message]
   let cause = error.cause
   for (let depth = 0; depth < 4 && cause instanceof Error; depth++) {
     const { message } = cause
-    if (message !== '' && !parts.some((part) => part.includes(message))) parts.push(message)
+    // Of several causes the first one stands for all.
+    const isSaid = cause instanceof AggregateError || parts.some((part) => part.includes(message))
+    if (message !== '' && !isSaid) parts.push(message)
     cause = cause instanceof AggregateError ? cause.errors[0] : cause.cause
   }
   return parts.join(': ').replaceAll(/\s*\n\s*/g, ' ')

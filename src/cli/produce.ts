@@ -96,7 +96,8 @@ async function produce(topic: string, flags: ProduceFlags): Promise<void> {
     if (report.status === 'delivered') tally.delivered++
     else {
       tally.failed++
-      complain('not delivered', `${report.error.message} (${report.error.code})`)
+      const { message, code } = report.error
+      complain('not delivered', message.includes(code) ? message : `${message} (${code})`)
     }
   }
   if (flags.progress) progress.start()

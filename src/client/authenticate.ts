@@ -28,8 +28,12 @@ export async function authenticate(sasl: SaslSettings, transport: SaslTransport)
 
   const handshake = await transport.request(saslHandshake, { mechanism: sasl.mechanism })
   if (handshake.errorCode !== 0) {
-    const offered = handshake.mechanisms.join(', ') || 'none'
-    throw refused(`${errorName(handshake.errorCode)}; the broker offers ${offered}`)
+    const { mechanisms } = handshake
+    const offered =
+      mechanisms.length > 0
+        ? `the broker offers ${mechanisms.join(', ')}`
+        : 'this port of the broker takes no SASL'
+    throw refused(`${errorName(handshake.errorCode)}; ${offered}`)
   }
   try {
     return await exchangeMessages(exchange, transport, refused)

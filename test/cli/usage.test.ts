@@ -33,6 +33,8 @@ const wrong: [args: string, message: RegExp][] = [
   ['produce t -b a:1 --password x', /unknown option '--password'[\s\S]*KAFKA_PASSWORD/],
   ['consume t --max 0', /It must be a whole number from 1/],
   ['consume t --from noon', /It must be earliest, latest, an offset, or a time/],
+  ['consume t --from -5', /It must be earliest, latest, an offset, or a time/],
+  ['consume t --from 2026-31-01', /It must be earliest, latest, an offset, or a time/],
   ['consume t -b nowhere', /kafka: option brokers must be host:port/],
   ['dev --listen 9092', /It must look like host:port/],
   ['dev --topic a:b', /It must look like name or name:partitions/],
@@ -114,6 +116,13 @@ test('an error tells its causes once, in one paragraph', () => {
   })
 })
 
+test('many brokers that fail are one paragraph without its own summary', () => {
+  const errors = ['a', 'b'].map((name) => new OttlaError('CONNECTION_FAILED', `no connection to ${name}`))
+  const cause = new AggregateError(errors, 'every broker failed')
+  const message = 'no broker can be reached: no connection to a; no connection to b'
+  assert.equal(failureOf(new OttlaError('CONNECTION_FAILED', message, { cause })).message, message)
+})
+
 const flags = (given: Partial<ConnectionFlags>): ConnectionFlags => ({
   ...{ brokers: ['a:1'], clientId: 'c', timeoutMs: 1000 },
   ...given,
@@ -153,4 +162,5 @@ test('where to begin', () => {
   assert.deepEqual(startFrom('42'), { offset: 42 })
   assert.deepEqual(startFrom('@1700000000000'), { timestamp: 1_700_000_000_000 })
   assert.deepEqual(startFrom('2026-01-31T12:00:00Z'), { timestamp: Date.UTC(2026, 0, 31, 12) })
+  assert.deepEqual(startFrom('2026-01-31'), { timestamp: Date.UTC(2026, 0, 31) })
 })
