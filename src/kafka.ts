@@ -8,11 +8,11 @@ import { readFileSync } from 'node:fs'
 import { Admin } from './client/admin.ts'
 import { Cluster } from './client/cluster.ts'
 import { type ClientOptions, resolveClientOptions } from './client/options.ts'
-import { tokenFromFile } from './client/sasl/token-file.ts'
 import { Consumer, type ConsumerOptions } from './consumer/consumer.ts'
 import { OttlaError } from './errors.ts'
 import { Producer } from './producer/producer.ts'
 import type { ProducerOptions } from './producer/producer-options.ts'
+import { tokenFromFile } from './util/token-file.ts'
 
 export type KafkaOptions = ClientOptions
 

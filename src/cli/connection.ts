@@ -6,8 +6,8 @@
  */
 import { readFileSync } from 'node:fs'
 import { InvalidArgumentError } from 'commander'
-import { tokenFromFile } from '../client/sasl/token-file.ts'
 import { Kafka, type KafkaOptions } from '../index.ts'
+import { tokenFromFile } from '../util/token-file.ts'
 import { command, integer, list, option, present } from './command.ts'
 import { UsageError } from './failure.ts'
 
