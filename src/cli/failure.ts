@@ -71,8 +71,12 @@ const secrets = [
 ] as const
 
 /** What happens every day, said without the protocol. */
-function plainWords({ code, topic, groupId }: OttlaError): string | undefined {
-  if (topic !== undefined && code === 'UNKNOWN_TOPIC_OR_PARTITION') return `There is no topic ${topic}.`
+function plainWords({ code, topic, partition, groupId }: OttlaError): string | undefined {
+  if (topic !== undefined && code === 'UNKNOWN_TOPIC_OR_PARTITION') {
+    return partition === undefined
+      ? `There is no topic ${topic}.`
+      : `There is no partition ${partition} of ${topic}.`
+  }
   if (topic !== undefined && code === 'TOPIC_ALREADY_EXISTS') return `There is a topic ${topic} already.`
   if (groupId !== undefined && code === 'GROUP_ID_NOT_FOUND') return `There is no group ${groupId}.`
   if (groupId !== undefined && code === 'NON_EMPTY_GROUP') return `Group ${groupId} still has members.`
@@ -98,8 +102,10 @@ function paragraph(error: Error): string {
   return parts.join(': ').replaceAll(/\s*\n\s*/g, ' ')
 }
 
-/** Writes the failure to stderr. */
+/** What stderr gets of a failure, without the line feed. */
+export const failureText = ({ code, message }: Pick<Failure, 'code' | 'message'>, json: boolean): string =>
+  json ? JSON.stringify({ error: { code, message } }) : `ottla: ${message}`
+
 export function tellFailure(failure: Failure, json: boolean): void {
-  const { code, message } = failure
-  process.stderr.write(json ? `${JSON.stringify({ error: { code, message } })}\n` : `ottla: ${message}\n`)
+  process.stderr.write(`${failureText(failure, json)}\n`)
 }

@@ -109,8 +109,18 @@ test('produce counts what is not understood and what is not delivered, and ends 
   assert.equal(code, 1)
   const { delivered, failed, invalid } = JSON.parse(stdout)
   assert.deepEqual({ delivered, failed, invalid }, { delivered: 1, failed: 1, invalid: 2 })
-  assert.match(stderr, /line 2: unknown field valeu; did you mean value\?/)
-  assert.match(stderr, /line 3: it is not JSON/)
+  const told = stderr
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line).error)
+    .sort((a, b) => (a.message < b.message ? -1 : 1))
+  assert.deepEqual(
+    told.map((error) => error.code),
+    ['USAGE', 'USAGE', 'UNKNOWN_TOPIC_OR_PARTITION'],
+  )
+  assert.match(told[0].message, /^line 2: unknown field valeu; did you mean value\?$/)
+  assert.match(told[1].message, /^line 3: it is not JSON/)
+  assert.match(told[2].message, /^not delivered: There is no partition 7 of bad\.$/)
   assert.deepEqual(valuesOf('bad'), ['good'])
 })
 
