@@ -12,6 +12,7 @@ import { Consumer, type ConsumerOptions } from './consumer/consumer.ts'
 import { OttlaError } from './errors.ts'
 import { Producer } from './producer/producer.ts'
 import type { ProducerOptions } from './producer/producer-options.ts'
+import { tokenFromFile } from './util/token-file.ts'
 
 export type KafkaOptions = ClientOptions
 
@@ -43,7 +44,8 @@ export class Kafka {
   /**
    * A Kafka from environment variables: KAFKA_BROKERS (required), KAFKA_CLIENT_ID, KAFKA_RACK; KAFKA_TLS=true, KAFKA_TLS_CA,
    * KAFKA_TLS_CERT and KAFKA_TLS_KEY (PEM text, or the path of a file); KAFKA_SASL_MECHANISM (PLAIN unless said), KAFKA_USERNAME and
-   * KAFKA_PASSWORD (or KAFKA_PASSWORD_FILE). What `overrides` says goes before them.
+   * KAFKA_PASSWORD_FILE (or KAFKA_PASSWORD); for OAUTHBEARER KAFKA_SASL_TOKEN_FILE, which is read for each authentication (or
+   * KAFKA_SASL_TOKEN). What `overrides` says goes before them.
    * @throws INVALID_OPTION
    */
   static fromEnv(overrides: Partial<KafkaOptions> = {}, environment: Environment = process.env): Kafka {
@@ -127,16 +129,28 @@ function tlsFromEnv(environment: Environment): Pick<KafkaOptions, 'tls'> {
 
 function saslFromEnv(environment: Environment): Pick<KafkaOptions, 'sasl'> {
   const { KAFKA_SASL_MECHANISM, KAFKA_USERNAME, KAFKA_PASSWORD, KAFKA_PASSWORD_FILE } = environment
+  const mechanism = KAFKA_SASL_MECHANISM?.toUpperCase()
+  if (mechanism === 'OAUTHBEARER') return { sasl: { mechanism, token: tokenFromEnv(environment) } }
   if (!KAFKA_USERNAME) {
-    if (KAFKA_SASL_MECHANISM) throw wrongVariable('KAFKA_USERNAME', `set when KAFKA_SASL_MECHANISM is`)
+    if (mechanism) throw wrongVariable('KAFKA_USERNAME', `set when KAFKA_SASL_MECHANISM is ${mechanism}`)
     return {}
   }
-  const password =
-    KAFKA_PASSWORD ?? (KAFKA_PASSWORD_FILE ? read('KAFKA_PASSWORD_FILE', KAFKA_PASSWORD_FILE).trimEnd() : '')
-  if (password === '') throw wrongVariable('KAFKA_PASSWORD', 'set when KAFKA_USERNAME is')
+  const password = KAFKA_PASSWORD_FILE
+    ? read('KAFKA_PASSWORD_FILE', KAFKA_PASSWORD_FILE).replace(/\r?\n$/, '')
+    : KAFKA_PASSWORD
+  if (!password) throw wrongVariable('KAFKA_PASSWORD', 'set when KAFKA_USERNAME is (or KAFKA_PASSWORD_FILE)')
   // Whether there is such a mechanism is checked with the other options.
-  const mechanism = (KAFKA_SASL_MECHANISM || 'PLAIN').toUpperCase() as 'PLAIN'
-  return { sasl: { mechanism, username: KAFKA_USERNAME, password } }
+  return { sasl: { mechanism: (mechanism || 'PLAIN') as 'PLAIN', username: KAFKA_USERNAME, password } }
+}
+
+function tokenFromEnv({
+  KAFKA_SASL_TOKEN,
+  KAFKA_SASL_TOKEN_FILE,
+}: Environment): () => string | Promise<string> {
+  if (KAFKA_SASL_TOKEN_FILE) return tokenFromFile(KAFKA_SASL_TOKEN_FILE)
+  if (KAFKA_SASL_TOKEN) return () => KAFKA_SASL_TOKEN
+  const expected = 'set when KAFKA_SASL_MECHANISM is OAUTHBEARER (or KAFKA_SASL_TOKEN)'
+  throw wrongVariable('KAFKA_SASL_TOKEN_FILE', expected)
 }
 
 /** PEM as it stands in the variable, or in the file that it names. */

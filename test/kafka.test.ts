@@ -5,6 +5,9 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { startCluster } from '../src/broker/index.ts'
 import { Kafka, OttlaError } from '../src/index.ts'
+import { metadata, saslAuthenticate, saslHandshake } from '../src/protocol/messages/index.ts'
+import { FakeBroker } from './client/fake-broker.ts'
+import { metadataOf, until } from './client/support.ts'
 
 const refused = (make: () => unknown, pattern: RegExp) =>
   assert.throws(
@@ -44,6 +47,72 @@ test('the environment says which Kafka, and what is wrong in it', async (t) => {
   await using kafka = Kafka.fromEnv({}, environment)
   assert.equal((await kafka.admin().describeCluster()).brokers.length, 1)
 })
+
+test('the environment may hold a token, or name a file of which each authentication reads what is there', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'ottla-env-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'token')
+  const broker = tokenBroker()
+  const sent = () =>
+    broker.of(saslAuthenticate).map(({ body }) => /Bearer ([\w-]+)/.exec(`${body.authBytes}`)?.[1])
+  const environment = { KAFKA_BROKERS: 'broker.test:1', KAFKA_SASL_MECHANISM: 'oauthbearer' }
+  const overrides = { dial: broker.dial, minBackoffMs: 1, maxBackoffMs: 5 }
+  refused(
+    () => Kafka.fromEnv(overrides, environment),
+    /KAFKA_SASL_TOKEN_FILE must be set when .*\(or KAFKA_SASL_TOKEN\)/,
+  )
+  {
+    await using kafka = Kafka.fromEnv(overrides, { ...environment, KAFKA_SASL_TOKEN: 'from-the-variable' })
+    await kafka.admin().listTopics()
+  }
+  const fromFile = { ...environment, KAFKA_SASL_TOKEN: 'not-this', KAFKA_SASL_TOKEN_FILE: path }
+  {
+    await using kafka = Kafka.fromEnv(overrides, fromFile)
+    const anotherAttempt = () => {
+      const { length } = broker.links
+      return until(() => broker.links.length > length, 'it tries again')
+    }
+    // A file that is not there yet, or is being written, is waited for.
+    const listed = kafka.admin().listTopics()
+    await anotherAttempt()
+    await anotherAttempt()
+    writeFileSync(path, '')
+    await anotherAttempt()
+    await anotherAttempt()
+    writeFileSync(path, 'first\n')
+    await listed
+  }
+  writeFileSync(path, 'second\n')
+  {
+    await using kafka = Kafka.fromEnv(overrides, fromFile)
+    await kafka.admin().listTopics()
+    broker.links.at(-1)?.stream.destroy()
+    writeFileSync(path, 'renewed\n')
+    await kafka.admin().listTopics()
+  }
+  assert.deepEqual(sent(), ['from-the-variable', 'first', 'second', 'renewed'])
+})
+
+test('a variable that is empty counts as none', async () => {
+  await using cluster = await startCluster({ sasl: { users: { shop: 'open sesame' } } })
+  const environment = {
+    KAFKA_BROKERS: cluster.brokers.join(','),
+    KAFKA_SASL_MECHANISM: '',
+    KAFKA_USERNAME: 'shop',
+    KAFKA_PASSWORD: 'open sesame',
+    KAFKA_PASSWORD_FILE: '',
+  }
+  await using kafka = Kafka.fromEnv({}, environment)
+  assert.equal((await kafka.admin().describeCluster()).brokers.length, 1)
+})
+
+/** Takes every token. */
+function tokenBroker(): FakeBroker {
+  return new FakeBroker()
+    .on(saslHandshake, () => ({ errorCode: 0, mechanisms: ['OAUTHBEARER'] }))
+    .on(saslAuthenticate, () => ({ errorCode: 0, errorMessage: null, authBytes: Buffer.alloc(0) }))
+    .on(metadata, () => metadataOf([{ nodeId: 1, host: 'broker.test', port: 1 }]))
+}
 
 test('overrides go before the environment', async () => {
   await using cluster = await startCluster()

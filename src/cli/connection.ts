@@ -2,15 +2,16 @@
  * The flags and environment variables that say which Kafka, and how to be let in. Flags win; a variable that is empty
  * is as good as none.
  *
- * A password never stands in the command line, where every user of the machine could read it.
+ * A password or a token never stands in the command line, where every user of the machine could read it.
  */
 import { readFileSync } from 'node:fs'
 import { InvalidArgumentError } from 'commander'
 import { Kafka, type KafkaOptions } from '../index.ts'
+import { tokenFromFile } from '../util/token-file.ts'
 import { command, integer, list, option, present } from './command.ts'
 import { UsageError } from './failure.ts'
 
-const mechanisms = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const
+const mechanisms = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512', 'OAUTHBEARER'] as const
 type Mechanism = (typeof mechanisms)[number]
 
 /** What every command that talks to a Kafka knows. */
@@ -26,6 +27,7 @@ export interface ConnectionFlags {
   readonly saslMechanism?: Mechanism | undefined
   readonly username?: string | undefined
   readonly passwordFile?: string | undefined
+  readonly saslTokenFile?: string | undefined
   readonly timeoutMs: number
   /** Of `produce` alone. */
   readonly autoCreate?: true | undefined
@@ -67,6 +69,12 @@ export const connected = (name: string) =>
         '--password-file <file>',
         'holds the password; else it is taken from KAFKA_PASSWORD',
       ).env('KAFKA_PASSWORD_FILE'),
+    )
+    .addOption(
+      connectionOption(
+        '--sasl-token-file <file>',
+        'holds the token of OAUTHBEARER, read anew whenever one is needed; else it is taken from KAFKA_SASL_TOKEN',
+      ).env('KAFKA_SASL_TOKEN_FILE'),
     )
     .addOption(
       connectionOption('--timeout-ms <n>', 'how long a broker may take to answer, or to be found')
@@ -114,6 +122,7 @@ function tlsOptions(flags: ConnectionFlags, env: NodeJS.ProcessEnv): KafkaOption
 
 function saslOptions(flags: ConnectionFlags, env: NodeJS.ProcessEnv): KafkaOptions['sasl'] {
   const { username, passwordFile, saslMechanism } = flags
+  if (saslMechanism === 'OAUTHBEARER') return { mechanism: saslMechanism, token: tokenSource(flags, env) }
   if (!username) {
     if (saslMechanism === undefined) return undefined
     throw new UsageError(`${saslMechanism} needs a user name: give --username, or set KAFKA_USERNAME.`)
@@ -129,6 +138,22 @@ function saslOptions(flags: ConnectionFlags, env: NodeJS.ProcessEnv): KafkaOptio
     )
   }
   return { mechanism: saslMechanism ?? 'PLAIN', username, password }
+}
+
+function tokenSource(
+  { saslTokenFile }: ConnectionFlags,
+  env: NodeJS.ProcessEnv,
+): () => string | Promise<string> {
+  if (saslTokenFile) {
+    // A person who waits is told now; what becomes of the file later is the provider's to find out.
+    fileOf('--sasl-token-file', saslTokenFile)
+    return tokenFromFile(saslTokenFile)
+  }
+  const token = env['KAFKA_SASL_TOKEN']
+  if (token) return () => token
+  throw new UsageError(
+    'OAUTHBEARER needs a token: name a file that holds it with --sasl-token-file, or set KAFKA_SASL_TOKEN.',
+  )
 }
 
 /** The file's bytes; a variable may hold the PEM text itself, as it does where there are no files to mount. */

@@ -2,7 +2,7 @@
  * `ottla consume TOPIC`: records of a topic to stdout.
  *
  * With a group the offsets of what was written are committed, and of nothing else. Without one the topic is read by a
- * group of its own that never commits, so that nothing is left behind. A slow reader of stdout slows the reading; one that
+ * group of its own, which is deleted at the end, so that nothing is left behind. A slow reader of stdout slows the reading; one that
  * is gone ends it.
  */
 import { InvalidArgumentError } from 'commander'
@@ -55,7 +55,9 @@ export const consumeCommand = () =>
 export function startFrom(text: string): StartFrom {
   if (text === 'earliest' || text === 'latest') return text
   if (/^\d+$/.test(text)) return { offset: integer(0)(text) }
-  const timestamp = text.startsWith('@') ? Number(text.slice(1)) : Date.parse(text)
+  // Without the pattern Date.parse takes much that nobody means: -5 is a month.
+  const isDate = /^\d{4}-\d{2}-\d{2}(T.*)?$/.test(text)
+  const timestamp = text.startsWith('@') ? Number(text.slice(1)) : isDate ? Date.parse(text) : Number.NaN
   if (!Number.isSafeInteger(timestamp) || timestamp < 0) {
     throw new InvalidArgumentError('It must be earliest, latest, an offset, or a time.')
   }
@@ -83,6 +85,12 @@ async function consume(topic: string, flags: ConsumeFlags): Promise<void> {
     process.off('SIGINT', onInterrupt)
     process.off('SIGTERM', onTerminate)
   }
+}
+
+/** Takes the group away again, with what the consumer committed as it left. */
+async function forget(admin: Admin, groupId: string): Promise<void> {
+  // Without the right to it, or without a coordinator, Kafka itself forgets it in the end (offsets.retention.minutes).
+  await admin.deleteGroups([groupId], { timeoutMs: 2000 }).catch(() => undefined)
 }
 
 class Reading {
@@ -116,10 +124,10 @@ class Reading {
       await ending.promise
     } finally {
       stopWatching?.()
-      // A group commits what was written; what is only being read is left to whoever comes next.
-      if (group === undefined) consumer.abort()
-      else await consumer.stop({ timeoutMs: 5000 })
+      // A group commits what was written: so much time is given to what is being written.
+      await consumer.stop({ timeoutMs: group === undefined ? 0 : 5000 })
       await running.catch(() => undefined)
+      if (group === undefined) await forget(admin, consumer.groupId)
       if (!this.#output.gone.aborted) await this.#output.flush()
     }
   }
@@ -128,7 +136,7 @@ class Reading {
     const { group, from, isolation, max } = this.#flags
     const alone = {
       groupId: `ottla-cli-${systemRandom.bytes(8).toString('hex')}`,
-      // It does not say good-bye, because that would commit: the coordinator forgets it soon.
+      // Killed before it can say good-bye, it has committed nothing and is soon seen to be gone.
       sessionTimeoutMs: 6000,
       heartbeatIntervalMs: 2000,
       commitIntervalMs: 0x7fff_ffff,

@@ -3,7 +3,7 @@
  * trace: what the user can do about it is in the message, and a bug in Ottla is named as one.
  */
 import { CommanderError } from 'commander'
-import { OttlaError } from '../errors.ts'
+import { OttlaError, PartialFailureError } from '../index.ts'
 
 export const exitCode = {
   ok: 0,
@@ -30,6 +30,13 @@ export function failureOf(error: unknown): Failure {
   if (error instanceof CommanderError) {
     return { code: 'USAGE', message: usageMessage(error), exit: exitCode.usage }
   }
+  if (error instanceof PartialFailureError) {
+    const reasons = error.results.flatMap(({ error: reason }) =>
+      reason === undefined ? [] : [sentence(reason)],
+    )
+    const message = `${reasons.length} of ${error.results.length} failed: ${reasons.join(' ')}`
+    return { code: error.code, message, exit: exitCode.failed }
+  }
   if (error instanceof OttlaError) {
     const exit = error.code === 'INVALID_OPTION' ? exitCode.usage : exitCode.failed
     return { code: error.code, message: plainWords(error) ?? paragraph(error), exit }
@@ -43,18 +50,42 @@ export function failureOf(error: unknown): Failure {
 
 function usageMessage(error: CommanderError): string {
   const message = error.message.replace(/^error: /, '')
-  return message.includes("'--password'")
-    ? `${message}\nA password in the command line is shown to everyone on the machine: set KAFKA_PASSWORD, or name a file with --password-file.`
-    : message
+  const secret = secrets.find(({ flag }) => message.includes(`'${flag}'`))
+  return secret === undefined
+    ? message
+    : `${message}\nA ${secret.what} in the command line is shown to everyone on the machine: ${secret.instead}.`
 }
 
+/** Flags that are not there on purpose. */
+const secrets = [
+  {
+    flag: '--password',
+    what: 'password',
+    instead: 'set KAFKA_PASSWORD, or name a file with --password-file',
+  },
+  {
+    flag: '--sasl-token',
+    what: 'token',
+    instead: 'set KAFKA_SASL_TOKEN, or name a file with --sasl-token-file',
+  },
+] as const
+
 /** What happens every day, said without the protocol. */
-function plainWords({ code, topic, groupId }: OttlaError): string | undefined {
-  if (topic !== undefined && code === 'UNKNOWN_TOPIC_OR_PARTITION') return `There is no topic ${topic}.`
+function plainWords({ code, topic, partition, groupId }: OttlaError): string | undefined {
+  if (topic !== undefined && code === 'UNKNOWN_TOPIC_OR_PARTITION') {
+    return partition === undefined
+      ? `There is no topic ${topic}.`
+      : `There is no partition ${partition} of ${topic}.`
+  }
   if (topic !== undefined && code === 'TOPIC_ALREADY_EXISTS') return `There is a topic ${topic} already.`
   if (groupId !== undefined && code === 'GROUP_ID_NOT_FOUND') return `There is no group ${groupId}.`
   if (groupId !== undefined && code === 'NON_EMPTY_GROUP') return `Group ${groupId} still has members.`
   return undefined
+}
+
+const sentence = (error: OttlaError): string => {
+  const text = plainWords(error) ?? paragraph(error)
+  return text.endsWith('.') ? text : `${text}.`
 }
 
 /** The message with the causes that it does not say already. */
@@ -63,14 +94,18 @@ function paragraph(error: Error): string {
   let cause = error.cause
   for (let depth = 0; depth < 4 && cause instanceof Error; depth++) {
     const { message } = cause
-    if (message !== '' && !parts.some((part) => part.includes(message))) parts.push(message)
+    // Of several causes the first one stands for all.
+    const isSaid = cause instanceof AggregateError || parts.some((part) => part.includes(message))
+    if (message !== '' && !isSaid) parts.push(message)
     cause = cause instanceof AggregateError ? cause.errors[0] : cause.cause
   }
   return parts.join(': ').replaceAll(/\s*\n\s*/g, ' ')
 }
 
-/** Writes the failure to stderr. */
+/** What stderr gets of a failure, without the line feed. */
+export const failureText = ({ code, message }: Pick<Failure, 'code' | 'message'>, json: boolean): string =>
+  json ? JSON.stringify({ error: { code, message } }) : `ottla: ${message}`
+
 export function tellFailure(failure: Failure, json: boolean): void {
-  const { code, message } = failure
-  process.stderr.write(json ? `${JSON.stringify({ error: { code, message } })}\n` : `ottla: ${message}\n`)
+  process.stderr.write(`${failureText(failure, json)}\n`)
 }

@@ -4,7 +4,9 @@ import { CommanderError } from 'commander'
 import { exitCode, failureOf, tellFailure } from './failure.ts'
 import { program } from './program.ts'
 
-async function main(args: readonly string[]): Promise<void> {
+const args = process.argv.slice(2)
+
+async function main(): Promise<void> {
   try {
     await program().parseAsync([...args], { from: 'user' })
   } catch (error) {
@@ -12,14 +14,28 @@ async function main(args: readonly string[]): Promise<void> {
       process.exitCode = error.exitCode === 0 ? exitCode.ok : exitCode.usage
       return
     }
-    const failure = failureOf(error)
-    tellFailure(failure, args.includes('--json'))
-    process.exitCode = failure.exit
+    fail(error)
   }
+}
+
+let isTold = false
+
+function fail(error: unknown): void {
+  const failure = failureOf(error)
+  if (!isTold) tellFailure(failure, args.includes('--json'))
+  isTold = true
+  process.exitCode = failure.exit
 }
 
 /** Commander ends `--help` and `--version` as errors too; their text has been written. */
 const isHelp = ({ code }: CommanderError) =>
   code === 'commander.help' || code === 'commander.helpDisplayed' || code === 'commander.version'
 
-await main(process.argv.slice(2))
+// A reader that is gone, as in `ottla topics list | head`, has seen enough: no reason to complain.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') fail(error)
+})
+// Nobody is left to be told.
+process.stderr.on('error', () => undefined)
+
+await main()

@@ -9,7 +9,7 @@ import type { DeliveryReport, ProducerOptions, ProducerRecord } from '../index.t
 import { systemClock } from '../util/clock.ts'
 import { integer, option, present } from './command.ts'
 import { type ConnectionFlags, connected, withKafka } from './connection.ts'
-import { exitCode, UsageError } from './failure.ts'
+import { exitCode, failureOf, failureText, UsageError } from './failure.ts'
 import { linesOf } from './lines.ts'
 import { count, plural } from './output.ts'
 import { bar, ProgressLine } from './progress.ts'
@@ -86,17 +86,18 @@ async function produce(topic: string, flags: ProduceFlags): Promise<void> {
   const total = inputBytes()
   const progress = new ProgressLine(process.stderr, systemClock, () => describe(tally, total))
   const told = new Set<string>()
-  const complain = (what: string, message: string) => {
+  const complain = (what: string, error: unknown) => {
+    const { code, message } = failureOf(error)
     // The first of a kind says enough; the summary counts them all.
     if (told.size === 20 || told.has(message)) return
     told.add(message)
-    progress.log(`ottla: ${what}: ${message}`)
+    progress.log(failureText({ code, message: `${what}: ${message}` }, flags.json === true))
   }
   const onDelivery = (report: DeliveryReport) => {
     if (report.status === 'delivered') tally.delivered++
     else {
       tally.failed++
-      complain('not delivered', `${report.error.message} (${report.error.code})`)
+      complain('not delivered', report.error)
     }
   }
   if (flags.progress) progress.start()
@@ -115,7 +116,7 @@ async function produce(topic: string, flags: ProduceFlags): Promise<void> {
           // No record, or refused at once (too large, no such topic): no report of it will come.
           if (error instanceof UsageError) tally.invalid++
           else tally.failed++
-          complain(`line ${tally.read}`, (error as Error).message)
+          complain(`line ${tally.read}`, error)
         }
       }
       await producer.stop()

@@ -28,8 +28,12 @@ export async function authenticate(sasl: SaslSettings, transport: SaslTransport)
 
   const handshake = await transport.request(saslHandshake, { mechanism: sasl.mechanism })
   if (handshake.errorCode !== 0) {
-    const offered = handshake.mechanisms.join(', ') || 'none'
-    throw refused(`${errorName(handshake.errorCode)}; the broker offers ${offered}`)
+    const { mechanisms } = handshake
+    const offered =
+      mechanisms.length > 0
+        ? `the broker offers ${mechanisms.join(', ')}`
+        : 'this port of the broker takes no SASL'
+    throw refused(`${errorName(handshake.errorCode)}; ${offered}`)
   }
   try {
     return await exchangeMessages(exchange, transport, refused)
@@ -53,7 +57,7 @@ async function exchangeMessages(
     })
     if (answer.errorCode !== 0) {
       const retriable = answer.errorCode === errorCode.REQUEST_TIMED_OUT
-      throw refused(`${errorName(answer.errorCode)}: ${answer.errorMessage ?? ''}`, retriable)
+      throw refused(`${errorName(answer.errorCode)}: ${reasonOf(answer.errorMessage, exchange)}`, retriable)
     }
     message = exchange.next(answer.authBytes)
     if (message === undefined) {
@@ -62,6 +66,14 @@ async function exchangeMessages(
     }
   }
   return 0
+}
+
+/** What the broker said with its error, and in the challenge before it. */
+function reasonOf(errorMessage: string | null, exchange: SaslExchange): string {
+  const message = errorMessage ?? ''
+  const refusal = exchange.refusal?.() ?? ''
+  if (refusal === '' || message.includes(refusal)) return message
+  return message === '' ? refusal : `${message}: ${refusal}`
 }
 
 /** A broker may say what it was told: secrets never reach an error. */

@@ -148,6 +148,11 @@ export class Cluster {
     this.#refresher.tell()
   }
 
+  /** Why no broker tells of metadata at present; undefined when the last one that was asked did. */
+  get lastFailure(): OttlaError | undefined {
+    return this.#refresher.lastFailure
+  }
+
   // -------------------------------------------------------------------------------------------- connections
 
   /** A connection that is open already. Each purpose has its own; the default one is shared. */

@@ -4,6 +4,7 @@
  *
  *     idle → waiting (for the interval; calls join) → asking (calls for the same topics join, others come next) → idle
  */
+import { OttlaError } from '../errors.ts'
 import { BrokerError, errorCode } from '../protocol/error-codes.ts'
 import { metadata } from '../protocol/messages/index.ts'
 import { backoffMs } from '../util/backoff.ts'
@@ -45,6 +46,8 @@ export class MetadataRefresher {
   #lastAskedAt = Number.NEGATIVE_INFINITY
   #ageTimer: Timer | undefined
   #failures = 0
+  /** Why the last round failed; undefined when it did not. */
+  lastFailure: OttlaError | undefined
 
   constructor(ports: RefresherPorts) {
     this.#ports = ports
@@ -150,9 +153,11 @@ export class MetadataRefresher {
       for (const topic of this.#watched.keys()) round.topics.add(topic)
       await this.#askFor(round)
       this.#failures = 0
+      this.lastFailure = undefined
       round.done.resolve()
     } catch (error) {
       this.#failures++
+      if (error instanceof OttlaError) this.lastFailure = error
       round.done.reject(signal.aborted ? signal.reason : error)
     }
     this.#current = undefined

@@ -1,8 +1,7 @@
 /** The options of `new Kafka({ … })`, and what the client makes of them. */
-import { OttlaError } from '../errors.ts'
 import { type Clock, systemClock } from '../util/clock.ts'
 import { type Logger, silentLogger } from '../util/logger.ts'
-import { type Check, is, resolveOptions } from '../util/options.ts'
+import { type Check, is, resolveOptions, wrongOption } from '../util/options.ts'
 import { type Random, systemRandom } from '../util/random.ts'
 import type { ConnectionSettings } from './connection.ts'
 import { type Address, type Dial, parseAddress, tcpDial } from './dial.ts'
@@ -66,9 +65,16 @@ const addresses: Check<readonly Address[]> = (value, fail) => {
   if (!Array.isArray(texts) || texts.length === 0) return fail('host:port, or a list of them')
   const parsed = texts.map((text) => (typeof text === 'string' ? parseAddress(text) : undefined))
   const wrong = parsed.indexOf(undefined)
-  if (wrong >= 0) return fail(`host:port, or a list of them; ${JSON.stringify(texts[wrong])} is neither`)
+  if (wrong >= 0) return fail('host:port, or a list of them', texts[wrong])
   return Object.freeze(parsed as Address[])
 }
+
+const logger: Check<Logger> = (value, fail) => {
+  const given = value as Partial<Logger> | null
+  const isLogger = loggerMethods.every((name) => typeof given?.[name] === 'function')
+  return isLogger ? (value as Logger) : fail(`an object with the functions ${loggerMethods.join(', ')}`)
+}
+const loggerMethods = ['debug', 'info', 'warn', 'error'] as const
 
 /** Checked where they are resolved: see tls.ts and sasl/options.ts. */
 const later = <T>(): Check<T> => ((value: unknown) => value) as Check<T>
@@ -88,7 +94,7 @@ export const clientOptions = {
   allowAutoTopicCreation: { check: is.boolean, default: true },
   rack: { check: is.optional(is.string), default: undefined },
   maxResponseBytes: { check: is.integer(1024, 0x7fff_ffff), default: 134_217_728 },
-  logger: { check: is.object<Logger>(), default: silentLogger },
+  logger: { check: logger, default: silentLogger },
   clock: { check: is.object<Clock>(), default: systemClock },
   random: { check: is.object<Random>(), default: systemRandom },
 } as const
@@ -97,14 +103,11 @@ export const clientOptions = {
 export function resolveClientOptions(given: ClientOptions): ClusterOptions {
   const options = resolveOptions('kafka', clientOptions, given)
   if (options.maxBackoffMs < options.minBackoffMs) {
-    throw new OttlaError('INVALID_OPTION', 'kafka: maxBackoffMs must not be less than minBackoffMs', {
-      path: 'kafka.maxBackoffMs',
-    })
+    const expected = `minBackoffMs (${options.minBackoffMs}) at least`
+    throw wrongOption({ owner: 'kafka', name: 'maxBackoffMs' }, expected, options.maxBackoffMs)
   }
   if (Buffer.byteLength(options.clientId) > 0x7fff) {
-    throw new OttlaError('INVALID_OPTION', 'kafka: clientId is longer than 32767 bytes', {
-      path: 'kafka.clientId',
-    })
+    throw wrongOption({ owner: 'kafka', name: 'clientId' }, '32767 bytes long at most', options.clientId)
   }
   return Object.freeze({
     ...options,

@@ -6,7 +6,7 @@
 import type { Duplex } from 'node:stream'
 import type { SecureContext, SecureVersion, TLSSocket } from 'node:tls'
 import { OttlaError } from '../errors.ts'
-import { is, resolveOptions } from '../util/options.ts'
+import { type Fail, is, resolveOptions, wrongOption } from '../util/options.ts'
 import { type Address, formatAddress, ignoreLateErrors } from './dial.ts'
 
 type Pem = string | Uint8Array
@@ -39,14 +39,14 @@ export interface TlsSettings {
   readonly secureContext: () => SecureContext
 }
 
-const pem = (value: unknown, fail: (expected: string) => never): Pem =>
+const pem = (value: unknown, fail: Fail): Pem =>
   (typeof value === 'string' && value !== '') || value instanceof Uint8Array
     ? value
     : fail('PEM text or its bytes')
 
 const table = {
   ca: {
-    check: (value: unknown, fail: (expected: string) => never): Pem | readonly Pem[] | undefined =>
+    check: (value: unknown, fail: Fail): Pem | readonly Pem[] | undefined =>
       Array.isArray(value) ? value.map((one) => pem(one, fail)) : pem(value, fail),
     default: undefined,
   },
@@ -65,9 +65,14 @@ const nodeTls = () => process.getBuiltinModule('node:tls')
 /** Checks the options; nothing is read or opened. */
 export function resolveTls(given: boolean | TlsOptions | undefined): TlsSettings | undefined {
   if (given === undefined || given === false) return undefined
+  if (given !== true && typeof given !== 'object') {
+    throw wrongOption({ owner: 'kafka', name: 'tls' }, 'true, false, or an object of its options', given)
+  }
   const options = resolveOptions('kafka.tls', table, given === true ? {} : given)
   if ((options.cert === undefined) !== (options.key === undefined)) {
-    throw new OttlaError('INVALID_OPTION', 'kafka.tls: cert and key go together', { path: 'kafka.tls.cert' })
+    const name = options.cert === undefined ? 'cert' : 'key'
+    const message = `kafka.tls: option ${name} is missing: cert and key go together, give both or none`
+    throw new OttlaError('INVALID_OPTION', message, { path: `kafka.tls.${name}` })
   }
   let context: SecureContext | undefined
   const secureContext = () => (context ??= makeContext(options))

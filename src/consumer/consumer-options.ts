@@ -2,7 +2,7 @@
  * The options of a consumer: what each means, its default, and what is checked when the consumer is made.
  */
 import { OttlaError } from '../errors.ts'
-import { type Check, is, resolveOptions } from '../util/options.ts'
+import { type Check, is, resolveOptions, wrongOption } from '../util/options.ts'
 import type { AssignorName } from './assignment.ts'
 import type {
   CommitReport,
@@ -115,8 +115,10 @@ const bytes = (least: number) => is.integer(least, 0x7fff_ffff)
 
 const names: Check<readonly string[]> = (value, fail) => {
   const isName = (item: unknown) => typeof item === 'string' && item !== ''
-  if (!Array.isArray(value) || value.length === 0 || !value.every(isName))
-    return fail('a list of topic names')
+  const expected = "a list of topic names, such as ['orders']"
+  if (!Array.isArray(value) || value.length === 0) return fail(expected)
+  const wrong = value.findIndex((item) => !isName(item))
+  if (wrong >= 0) return fail(expected, value[wrong])
   return Object.freeze([...new Set(value as string[])])
 }
 
@@ -132,16 +134,18 @@ const isWhole = (value: unknown): value is number => Number.isSafeInteger(value)
 
 const assignorNames: Check<readonly AssignorName[]> = (value, fail) => {
   const known = ['range', 'roundrobin', 'cooperative-sticky']
-  const valid = Array.isArray(value) && value.length > 0 && value.every((name) => known.includes(name))
-  return valid
-    ? Object.freeze([...new Set(value as AssignorName[])])
-    : fail(`a list with at least one of ${known.join(', ')}`)
+  const expected = `a list with at least one of ${known.join(', ')}`
+  if (!Array.isArray(value) || value.length === 0) return fail(expected)
+  const wrong = value.findIndex((name) => !known.includes(name))
+  return wrong < 0 ? Object.freeze([...new Set(value as AssignorName[])]) : fail(expected, value[wrong])
 }
 
-const signals: Check<readonly NodeJS.Signals[]> = (value, fail) =>
-  Array.isArray(value) && value.every((name) => /^SIG[A-Z0-9]+$/.test(name))
-    ? Object.freeze([...new Set(value as NodeJS.Signals[])])
-    : fail("a list of signals such as 'SIGTERM'")
+const signals: Check<readonly NodeJS.Signals[]> = (value, fail) => {
+  const expected = "a list of signals, such as ['SIGTERM']"
+  if (!Array.isArray(value)) return fail(expected)
+  const wrong = value.findIndex((name) => !/^SIG[A-Z0-9]+$/.test(name))
+  return wrong < 0 ? Object.freeze([...new Set(value as NodeJS.Signals[])]) : fail(expected, value[wrong])
+}
 
 const failureTable = {
   retries: { check: is.integer(0, 0x7fff_ffff), default: 5 },
@@ -156,20 +160,38 @@ const resolveFailure = (value: unknown) => resolveOptions('consumer.failure', fa
 const table = {
   groupId: { check: is.string },
   topics: { check: names },
-  startFrom: { check: startFrom, default: 'earliest' as const },
+  startFrom: {
+    check: startFrom,
+    default: 'earliest' as const,
+    otherNames: ['fromBeginning', 'mode', 'auto.offset.reset'],
+  },
   onOutOfRange: { check: is.oneOf('earliest', 'latest', 'stop'), default: 'earliest' as const },
   isolation: { check: is.oneOf('read_committed', 'read_uncommitted'), default: 'read_committed' as const },
   order: { check: is.oneOf('partition'), default: 'partition' as const },
-  concurrency: { check: count, default: 16 },
+  concurrency: { check: count, default: 16, otherNames: ['partitionsConsumedConcurrently'] },
   maxBatchRecords: { check: count, default: 0x7fff_ffff },
-  commitIntervalMs: { check: is.milliseconds(0), default: 1000 },
+  commitIntervalMs: {
+    check: is.milliseconds(0),
+    default: 1000,
+    otherNames: [
+      'autoCommit',
+      'autoCommitInterval',
+      'autocommit',
+      'enable.auto.commit',
+      'auto.commit.interval.ms',
+    ],
+  },
   commitEveryRecords: { check: count, default: 0x7fff_ffff },
   drainTimeoutMs: { check: is.milliseconds(0), default: 20_000 },
   sessionTimeoutMs: { check: is.milliseconds(1), default: 45_000 },
   rebalanceTimeoutMs: { check: is.milliseconds(1), default: 60_000 },
   heartbeatIntervalMs: { check: is.milliseconds(1), default: 3000 },
   groupInstanceId: { check: is.optional(is.string), default: undefined },
-  assignors: { check: assignorNames, default: ['cooperative-sticky'] as readonly AssignorName[] },
+  assignors: {
+    check: assignorNames,
+    default: ['cooperative-sticky'] as readonly AssignorName[],
+    otherNames: ['partitionAssigners', 'partition.assignment.strategy'],
+  },
   prefetchBytes: { check: bytes(64 * 1024), default: 32 * 1024 * 1024 },
   partitionPrefetchBytes: { check: bytes(1), default: 2 * 1024 * 1024 },
   fetchMaxWaitMs: { check: is.milliseconds(0), default: 500 },
@@ -178,7 +200,7 @@ const table = {
   partitionFetchBytes: { check: bytes(1), default: 1024 * 1024 },
   checkCrc: { check: is.boolean, default: true },
   maxDecompressedBytes: { check: bytes(1), default: 64 * 1024 * 1024 },
-  failure: { check: resolveFailure, default: resolveFailure({}) },
+  failure: { check: resolveFailure, default: resolveFailure({}), otherNames: ['retry', 'retries'] },
   onSkip: { check: is.optional(is.function<NonNullable<ConsumerOptions['onSkip']>>()), default: undefined },
   onRebalance: {
     check: is.optional(is.function<NonNullable<ConsumerOptions['onRebalance']>>()),
@@ -217,18 +239,15 @@ export function resolveConsumerOptions(given: ConsumerOptions): ResolvedConsumer
   }
   // A member that drains longer than the coordinator waits for it is thrown out in the middle of its work.
   if (drainTimeoutMs >= rebalanceTimeoutMs) {
-    throw conflict('drainTimeoutMs', `below rebalanceTimeoutMs (${rebalanceTimeoutMs})`, drainTimeoutMs)
+    const expected = `below rebalanceTimeoutMs (${rebalanceTimeoutMs})`
+    throw wrongOption({ owner: 'consumer', name: 'drainTimeoutMs' }, expected, drainTimeoutMs)
   }
   if (heartbeatIntervalMs >= sessionTimeoutMs) {
-    throw conflict('heartbeatIntervalMs', `below sessionTimeoutMs (${sessionTimeoutMs})`, heartbeatIntervalMs)
+    const expected = `below sessionTimeoutMs (${sessionTimeoutMs})`
+    throw wrongOption({ owner: 'consumer', name: 'heartbeatIntervalMs' }, expected, heartbeatIntervalMs)
   }
   return options
 }
-
-const conflict = (name: string, expected: string, given: number) =>
-  new OttlaError('INVALID_OPTION', `consumer: option ${name} must be ${expected}, not ${given}`, {
-    path: `consumer.${name}`,
-  })
 
 function refuseLaterOrders(given: { readonly order?: unknown }): void {
   if (given?.order !== 'key' && given?.order !== 'none') return

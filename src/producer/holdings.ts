@@ -141,7 +141,10 @@ export class Holdings {
     for (let next = topic.spool.peek(); next !== undefined; next = topic.spool.peek()) {
       if (next.acceptedAt > since) return next.acceptedAt
       topic.spool.shift()
-      this.#parts.delivery.spooledFailed(next, this.#timeout(topic.name, -1, topic.lastError))
+      this.#parts.delivery.spooledFailed(
+        next,
+        this.#timeout(topic.name, -1, this.#parts.cause() ?? topic.lastError),
+      )
     }
     return Number.POSITIVE_INFINITY
   }

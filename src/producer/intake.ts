@@ -336,7 +336,7 @@ export class Intake {
 
 /** Throws for the first record that is not one. */
 export function checkRecords(records: readonly ProducerRecord[]): void {
-  for (const [index, record] of records.entries()) checkRecord(record, `records[${index}]`)
+  for (let index = 0; index < records.length; index++) checkRecord(records[index] as ProducerRecord, index)
 }
 
 function noSuchPartition(topic: ProducerTopic, index: number): never {

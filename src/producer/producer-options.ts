@@ -1,7 +1,6 @@
 /** The options of a producer: their meaning, defaults and checks. */
-import { OttlaError } from '../errors.ts'
 import type { Compression } from '../protocol/record-batch.ts'
-import { is, type OptionTable, type Resolved, resolveOptions } from '../util/options.ts'
+import { is, type OptionTable, type Resolved, resolveOptions, wrongOption } from '../util/options.ts'
 import type { Partitioner } from './partitioners.ts'
 import type { DeliveryListener } from './receipts.ts'
 
@@ -86,16 +85,28 @@ const MIB = 1024 * 1024
 
 const table = {
   acks: { check: is.oneOf('all', 1, 0), default: 'all' },
-  idempotent: { check: is.optional(is.boolean), default: undefined },
+  idempotent: {
+    check: is.optional(is.boolean),
+    default: undefined,
+    otherNames: ['idempotence', 'enable.idempotence'],
+  },
   lingerMs: { check: is.milliseconds(), default: 0 },
   lingerBytes: { check: is.optional(is.integer(1, 1024 * MIB)), default: undefined },
   lingerRecords: { check: is.optional(is.integer(1, 0x7fff_ffff)), default: undefined },
   maxBatchBytes: { check: is.integer(128, 512 * MIB), default: 1_000_000 },
   maxRequestBytes: { check: is.integer(128, 1024 * MIB), default: 4 * MIB },
-  maxInFlight: { check: is.optional(is.integer(1, 1000)), default: undefined },
+  maxInFlight: {
+    check: is.optional(is.integer(1, 1000)),
+    default: undefined,
+    otherNames: ['maxInFlightRequests', 'max.in.flight'],
+  },
   compression: { check: is.oneOf('none', 'gzip', 'snappy', 'lz4', 'zstd'), default: 'none' },
   compressionLevel: { check: is.optional(is.integer(1, 22)), default: undefined },
-  bufferBytes: { check: is.integer(1024, Number.MAX_SAFE_INTEGER), default: 64 * MIB },
+  bufferBytes: {
+    check: is.integer(1024, Number.MAX_SAFE_INTEGER),
+    default: 64 * MIB,
+    otherNames: ['buffer.memory', 'queue.buffering.max.kbytes'],
+  },
   onFull: { check: is.oneOf('wait', 'reject', 'drop-oldest'), default: 'wait' },
   maxWaitingCalls: { check: is.integer(0, Number.MAX_SAFE_INTEGER), default: 10_000 },
   requestTimeoutMs: { check: is.milliseconds(1), default: 30_000 },
@@ -104,8 +115,16 @@ const table = {
   retryBackoffMs: { check: is.milliseconds(1), default: 100 },
   retryBackoffMaxMs: { check: is.milliseconds(1), default: 1_000 },
   onUncertain: { check: is.oneOf('resend', 'drop'), default: 'resend' },
-  partitioner: { check: is.optional(is.function<Partitioner>()), default: undefined },
-  onDelivery: { check: is.optional(is.function<DeliveryListener>()), default: undefined },
+  partitioner: {
+    check: is.optional(is.function<Partitioner>()),
+    default: undefined,
+    otherNames: ['createPartitioner'],
+  },
+  onDelivery: {
+    check: is.optional(is.function<DeliveryListener>()),
+    default: undefined,
+    otherNames: ['dr_cb', 'dr_msg_cb'],
+  },
 } satisfies OptionTable
 
 /** The most batches of one producer and partition that a broker can tell from repetitions (KIP-98). */
@@ -126,14 +145,16 @@ export function resolveProducerOptions(given: ProducerOptions | undefined): Prod
   const options = resolveOptions('producer', table, given)
   const idempotent = options.idempotent ?? options.acks === 'all'
   if (idempotent && options.acks !== 'all') {
-    throw refuse('idempotent', `true only with acks 'all': acks ${options.acks} gives no proof of delivery`)
+    throw refuse('idempotent', `false with acks ${options.acks} (only acks 'all' prove a delivery)`, true)
   }
   const maxInFlight = options.maxInFlight ?? (idempotent ? BROKER_WINDOW : 1)
   if (idempotent && maxInFlight > BROKER_WINDOW) {
-    throw refuse('maxInFlight', `${BROKER_WINDOW} at most: a broker remembers no more batches of a producer`)
+    const expected = `${BROKER_WINDOW} at most when idempotent (a broker remembers no more batches of a producer)`
+    throw refuse('maxInFlight', expected, maxInFlight)
   }
   if (options.retryBackoffMaxMs < options.retryBackoffMs) {
-    throw refuse('retryBackoffMaxMs', `retryBackoffMs (${options.retryBackoffMs}) at least`)
+    const expected = `retryBackoffMs (${options.retryBackoffMs}) at least`
+    throw refuse('retryBackoffMaxMs', expected, options.retryBackoffMaxMs)
   }
   checkLevel(options.compression, options.compressionLevel)
   const { lingerBytes = options.maxBatchBytes, lingerRecords = Number.POSITIVE_INFINITY } = options
@@ -143,11 +164,12 @@ export function resolveProducerOptions(given: ProducerOptions | undefined): Prod
 function checkLevel(compression: Compression, level: number | undefined): void {
   if (level === undefined) return
   const most = compression === 'zstd' ? 22 : compression === 'gzip' ? 9 : 0
-  if (most === 0) throw refuse('compressionLevel', `absent with compression '${compression}'`)
-  if (level > most) throw refuse('compressionLevel', `${most} at most with compression '${compression}'`)
+  if (most === 0) {
+    throw refuse('compressionLevel', `left out with compression '${compression}' (it has no levels)`, level)
+  }
+  if (level > most)
+    throw refuse('compressionLevel', `${most} at most with compression '${compression}'`, level)
 }
 
-const refuse = (option: string, expected: string) =>
-  new OttlaError('INVALID_OPTION', `producer: option ${option} must be ${expected}`, {
-    path: `producer.${option}`,
-  })
+const refuse = (name: string, expected: string, given: unknown) =>
+  wrongOption({ owner: 'producer', name }, expected, given)

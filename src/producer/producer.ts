@@ -139,7 +139,7 @@ export class Producer {
       ...shared,
       ...rooms,
       topics: () => this.#topics.all(),
-      cause: () => this.#identity.lastError,
+      cause: () => this.#identity.lastError ?? this.#cluster.lastFailure,
     })
     const answers = new Answers({
       ...shared,
@@ -202,7 +202,7 @@ export class Producer {
     if (isList(given)) return this.#sendMany(given, options?.signal)
     const signal = options?.signal
     try {
-      checkRecord(given, 'record')
+      checkRecord(given, -1)
       if (signal === undefined) {
         const sent = this.#intake.sendNow(given)
         if (sent !== undefined) return sent

@@ -5,6 +5,7 @@
  */
 import { OttlaError } from '../errors.ts'
 import type { HeaderList } from '../protocol/record-batch.ts'
+import { nearest } from '../util/options.ts'
 
 /** Headers as an object: one value per name, in the order of the object's keys. */
 export interface HeaderObject {
@@ -18,7 +19,7 @@ export interface ProducerRecord {
   readonly partition?: number | undefined
   /** Records of one key stay in order, in one partition. Default null: no key. */
   readonly key?: string | Uint8Array | null | undefined
-  /** `null` is a tombstone in a compacted topic. */
+  /** `null` is a tombstone in a compacted topic. It must be given: `undefined` is INVALID_ARGUMENT. */
   readonly value: string | Uint8Array | null
   /** An ordered list, in which names may repeat, or an object. Default none. */
   readonly headers?: HeaderList | HeaderObject | undefined
@@ -28,21 +29,50 @@ export interface ProducerRecord {
 
 const NO_HEADERS: HeaderList = Object.freeze([])
 
-/** Throws INVALID_ARGUMENT when the record is not one. `path` names it in the message: `record`, `records[3]`. */
-export function checkRecord(record: ProducerRecord, path: string): void {
-  if (typeof record !== 'object' || record === null) throw invalid(path, 'a record', record)
-  if (typeof record.topic !== 'string' || record.topic === '') {
-    throw invalid(`${path}.topic`, 'a string that is not empty', record.topic)
+/** Throws INVALID_ARGUMENT when the record is not one. `index`: its place in the call's list; -1 when it came alone. */
+export function checkRecord(record: ProducerRecord, index: number): void {
+  if (typeof record !== 'object' || record === null) throw invalid(pathOf(index), 'a record', record)
+  const { topic, key, value, partition, timestamp } = record
+  if (typeof topic !== 'string' || topic === '') {
+    throw refused(record, { index, field: 'topic', expected: 'a string that is not empty' })
   }
-  const { key, value, partition, timestamp } = record
-  if (key !== undefined && !isPayload(key)) throw invalid(`${path}.key`, PAYLOAD, key)
-  if (!isPayload(value)) throw invalid(`${path}.value`, PAYLOAD, value)
+  if (key !== undefined && !isPayload(key)) throw refused(record, { index, field: 'key', expected: PAYLOAD })
+  if (!isPayload(value)) throw refused(record, { index, field: 'value', expected: PAYLOAD })
   if (partition !== undefined && !(Number.isInteger(partition) && partition >= 0)) {
-    throw invalid(`${path}.partition`, 'a whole number from 0', partition)
+    throw refused(record, { index, field: 'partition', expected: 'a whole number from 0' })
   }
   if (timestamp !== undefined && !(Number.isSafeInteger(timestamp) && timestamp >= 0)) {
-    throw invalid(`${path}.timestamp`, 'milliseconds since 1970', timestamp)
+    throw refused(record, { index, field: 'timestamp', expected: 'milliseconds since 1970' })
   }
+}
+
+/** How a message names a record of a call. */
+const pathOf = (index: number): string => (index < 0 ? 'record' : `records[${index}]`)
+
+interface Refusal {
+  readonly index: number
+  readonly field: keyof ProducerRecord
+  readonly expected: string
+}
+
+function refused(record: ProducerRecord, { index, field, expected }: Refusal): OttlaError {
+  const path = `${pathOf(index)}.${field}`
+  if (record[field] !== undefined) return invalid(path, expected, record[field])
+  const advice = Object.keys(record)
+    .filter((name) => !fields.includes(name))
+    .map((name) => `; ${name} is no field of a record: ${adviceFor(name)}`)
+  const tombstone = field === 'value' ? '; for a tombstone give value: null' : ''
+  const message = `${path} must be ${expected}, and it is missing${advice.join('')}${tombstone}`
+  return new OttlaError('INVALID_ARGUMENT', message, { path })
+}
+
+const fields: readonly string[] = ['topic', 'partition', 'key', 'value', 'headers', 'timestamp']
+
+function adviceFor(name: string): string {
+  // As other clients take them.
+  if (name === 'messages') return 'give the records themselves, send([{ topic, key, value }, …])'
+  const near = nearest(name, fields)
+  return near === undefined ? `the fields are ${fields.join(', ')}` : `did you mean ${near}?`
 }
 
 const PAYLOAD = 'a string, a Uint8Array or null'

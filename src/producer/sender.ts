@@ -8,6 +8,7 @@
 import type { Cluster } from '../client/cluster.ts'
 import type { Connection } from '../client/connection.ts'
 import { OttlaError } from '../errors.ts'
+import { BrokerError, errorCode } from '../protocol/error-codes.ts'
 import { produce } from '../protocol/messages/index.ts'
 import type { Accumulator } from './accumulator.ts'
 import type { Answers } from './answers.ts'
@@ -155,6 +156,8 @@ export class Sender {
     const { cluster } = this.#parts
     const { leaderId, window } = partition
     if (leaderId < 0) {
+      const doing = `producing to ${partition.topic.name}/${partition.index}, which has no leader`
+      partition.lastError = new BrokerError(errorCode.LEADER_NOT_AVAILABLE, doing)
       this.#parts.pauses.begin(partition, true)
       return undefined
     }

@@ -162,9 +162,11 @@ export class Topics {
 
   /** The cluster says that a topic which was there is not there. It may only be a broker that lags behind. */
   #noteMissing(topic: ProducerTopic, metadata: TopicMetadata): void {
+    const code = metadata.errorCode || errorCode.UNKNOWN_TOPIC_OR_PARTITION
+    if (!topic.isReady) topic.lastError = missing(topic, code)
     if (!topic.isReady || topic.unknownSince >= 0) return
     topic.unknownSince = this.#parts.cluster.options.clock.monotonic()
-    void this.#failWhileMissing(topic, metadata.errorCode || errorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    void this.#failWhileMissing(topic, code)
   }
 
   async #failWhileMissing(topic: ProducerTopic, code: number): Promise<void> {
@@ -174,10 +176,13 @@ export class Topics {
     for (;;) {
       await sleep(clock, Math.max(1, settings.unknownTopicTimeoutMs), signal).catch(() => undefined)
       if (signal.aborted || topic.unknownSince !== since) return
-      onFailed(topic, new BrokerError(code, `producing to ${topic.name}`, { topic: topic.name }))
+      onFailed(topic, missing(topic, code))
     }
   }
 }
+
+const missing = (topic: ProducerTopic, code: number) =>
+  new BrokerError(code, `producing to ${topic.name}`, { topic: topic.name })
 
 /** What trying again does not change: refused by name, or still unknown after all of the time that it was given. */
 const isFinal = (error: OttlaError): boolean =>

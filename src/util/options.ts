@@ -4,8 +4,11 @@
  */
 import { OttlaError } from '../errors.ts'
 
-/** Checks one value. Returns what to keep, or throws through `fail` with what would have been right. */
-export type Check<T> = (value: unknown, fail: (expected: string) => never) => T
+/** Says what would have been right; `wrong` is the part of the value that is not, when that is not all of it. */
+export type Fail = (expected: string, wrong?: unknown) => never
+
+/** Checks one value. Returns what to keep, or throws through `fail`. */
+export type Check<T> = (value: unknown, fail: Fail) => T
 
 export interface Option<T> {
   readonly check: Check<T>
@@ -28,7 +31,13 @@ export function resolveOptions<const T extends OptionTable>(
   given: unknown,
 ): Resolved<T> {
   if (given !== undefined && (typeof given !== 'object' || given === null || Array.isArray(given))) {
-    throw invalid({ owner, name: owner }, 'an object', given)
+    throw new OttlaError(
+      'INVALID_OPTION',
+      `${owner}: the options must be an object, not ${show(owner, given)}`,
+      {
+        path: owner,
+      },
+    )
   }
   const source = (given ?? {}) as Record<string, unknown>
   for (const name of Object.keys(source)) {
@@ -38,21 +47,41 @@ export function resolveOptions<const T extends OptionTable>(
   for (const [name, option] of Object.entries(table)) {
     const value = source[name]
     if (value === undefined) {
-      if (!('default' in option)) throw invalid({ owner, name }, 'given: it is required', value)
+      if (!('default' in option)) throw missing({ owner, name }, option)
       resolved[name] = option.default
     } else {
-      resolved[name] = option.check(value, (expected) => {
-        throw invalid({ owner, name }, expected, value)
+      resolved[name] = option.check(value, (expected, wrong = value) => {
+        throw wrongOption({ owner, name }, expected, wrong)
       })
     }
   }
   return Object.freeze(resolved) as Resolved<T>
 }
 
-const invalid = ({ owner, name }: { owner: string; name: string }, expected: string, value: unknown) =>
+interface OptionName {
+  readonly owner: string
+  readonly name: string
+}
+
+/** An option that is wrong by itself, or beside another one. */
+export const wrongOption = ({ owner, name }: OptionName, expected: string, value: unknown): OttlaError =>
   new OttlaError('INVALID_OPTION', `${owner}: option ${name} must be ${expected}, not ${show(name, value)}`, {
-    path: owner === name ? name : `${owner}.${name}`,
+    path: `${owner}.${name}`,
   })
+
+function missing({ owner, name }: OptionName, { check }: Option<unknown>): OttlaError {
+  const message = `${owner}: option ${name} is required`
+  const path = `${owner}.${name}`
+  try {
+    check(undefined, (expected) => {
+      throw new OttlaError('INVALID_OPTION', `${message}: give ${expected}`, { path })
+    })
+  } catch (error) {
+    if (error instanceof OttlaError) return error
+    throw error
+  }
+  return new OttlaError('INVALID_OPTION', message, { path })
+}
 
 function unknownOption(owner: string, name: string, table: OptionTable): OttlaError {
   const known = Object.keys(table)
@@ -68,7 +97,8 @@ function show(name: string, value: unknown): string {
   if (/password|secret|token|key|sasl|tls/i.test(name) || typeof value === 'function')
     return `a ${typeof value}`
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value)
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
+  if (typeof value === 'object' && value !== null)
+    return Array.isArray(value) ? (value.length === 0 ? 'an empty list' : 'a list') : 'an object'
   return String(value)
 }
 

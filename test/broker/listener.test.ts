@@ -13,7 +13,8 @@ import { produce } from '../../src/protocol/messages/produce.ts'
 import { type Clock, systemClock } from '../../src/util/clock.ts'
 import { seededRandom } from '../../src/util/random.ts'
 import { VirtualClock } from '../../src/util/virtual-clock.ts'
-import { parseAddress, RawConnection, readResponse } from '../support/raw-connection.ts'
+import { readResponse } from '../support/frames.ts'
+import { parseAddress, RawConnection } from '../support/raw-connection.ts'
 import { batchOf, fetchRequest, produceRequest, read, send, topicsOf, until, withCluster } from './kit.ts'
 
 const versionsFrame = (correlationId: number) =>
@@ -23,7 +24,8 @@ test('an unknown version of ApiVersions is answered in version 0, with what is k
   await withCluster({}, async ({ to }) => {
     const node = await to(1)
     const frame = Buffer.from([0, 0, 0, 11, 0, 18, 0, 99, 0, 0, 0, 7, 0xff, 0xff, 0])
-    const answer = readResponse(apiVersions, 0, await node.exchange(frame), 7)
+    const { correlationId, body: answer } = readResponse(apiVersions, 0, await node.exchange(frame))
+    assert.equal(correlationId, 7)
     assert.equal(errorName(answer.errorCode), 'UNSUPPORTED_VERSION')
     assert.deepEqual(
       answer.apiKeys.find(({ apiKey }) => apiKey === 0),
@@ -44,7 +46,7 @@ test('frames that come in pieces, or many at once, are answered in order', async
     const last = node.exchange(bytes.subarray(0, 3))
     for (let at = 3; at < bytes.length; at++) node.write(bytes.subarray(at, at + 1))
     for (const [index, answer] of [...answers, last].entries())
-      readResponse(apiVersions, 0, await answer, index + 1)
+      assert.equal(readResponse(apiVersions, 0, await answer).correlationId, index + 1)
   })
 })
 

@@ -22,6 +22,8 @@ test('create, produce, consume, look at the group, delete', async (t) => {
   await cli(`produce ${name} -k : --compression lz4`, lines)
   const sorted = (text: string) => text.trimEnd().split('\n').toSorted()
   assert.deepEqual(sorted(await cli(`consume ${name} -e -k :`)), sorted(lines))
+  const groups: { groupId: string }[] = JSON.parse(await cli('groups list --json'))
+  assert.ok(!groups.some(({ groupId }) => groupId.startsWith('ottla-cli-')), 'it leaves no group behind')
   const some = await cli(`consume ${name} -g ${name} --max 10 -k :`)
   const rest = await cli(`consume ${name} -g ${name} -e -k :`)
   assert.equal(some.trimEnd().split('\n').length, 10)

@@ -109,8 +109,18 @@ test('produce counts what is not understood and what is not delivered, and ends 
   assert.equal(code, 1)
   const { delivered, failed, invalid } = JSON.parse(stdout)
   assert.deepEqual({ delivered, failed, invalid }, { delivered: 1, failed: 1, invalid: 2 })
-  assert.match(stderr, /line 2: unknown field valeu; did you mean value\?/)
-  assert.match(stderr, /line 3: it is not JSON/)
+  const told = stderr
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line).error)
+    .sort((a, b) => (a.message < b.message ? -1 : 1))
+  assert.deepEqual(
+    told.map((error) => error.code),
+    ['USAGE', 'USAGE', 'UNKNOWN_TOPIC_OR_PARTITION'],
+  )
+  assert.match(told[0].message, /^line 2: unknown field valeu; did you mean value\?$/)
+  assert.match(told[1].message, /^line 3: it is not JSON/)
+  assert.match(told[2].message, /^not delivered: There is no partition 7 of bad\.$/)
   assert.deepEqual(valuesOf('bad'), ['good'])
 })
 
@@ -159,9 +169,30 @@ test('consume reads all partitions to their end and commits nothing', async () =
   assert.equal((await cli('consume plain -e --from latest')).stdout, '')
   const byTime = await cli(`consume plain -e --from @${Date.now() + 1e6}`)
   assert.deepEqual([byTime.code, byTime.stdout], [0, ''])
-  const coordinator = await json('groups list')
-  assert.ok(!coordinator.some(({ groupId }: { groupId: string }) => groupId === 'plain'))
+  assert.deepEqual(await json('groups list'), [], 'no group is left behind')
 })
+
+for (const [how, args] of [
+  ['with a limit', ['consume', 'left', '--max', '1']],
+  ['by its reader', ['consume', 'left']],
+  ['by SIGINT', ['consume', 'left']],
+] as const) {
+  test(`consume without a group, ended ${how}, leaves none behind`, async () => {
+    if (how === 'with a limit') cluster.createTopic('left', 1)
+    await cli('produce left', 'a\nb\nc\n')
+    const child = startCli(args, env())
+    const [stderr, closed] = [textOf(child.stderr), once(child, 'close')]
+    await once(child.stdout, 'data')
+    if (how === 'by SIGINT') child.kill('SIGINT')
+    if (how === 'by its reader') {
+      child.stdout.destroy()
+      await cli('produce left', 'more\n'.repeat(50))
+    } else child.stdout.resume()
+    const [code] = await closed
+    assert.deepEqual([code, await stderr], [how === 'by SIGINT' ? 130 : 0, ''])
+    assert.deepEqual(await json('groups list'), [])
+  })
+}
 
 test('consume with a group commits what it wrote, no more, and goes on there', async () => {
   cluster.createTopic('grouped', 1)
@@ -190,6 +221,25 @@ test('consume ends quietly when its reader is gone', async () => {
   await cli('produce piped', 'more\n'.repeat(50))
   const [code] = await closed
   assert.deepEqual([code, await stderr], [0, ''])
+})
+
+for (const args of ['topics list', 'topics list --json', 'help', 'produce piped --json']) {
+  test(`a short answer whose reader is gone is no failure: ${args}`, async () => {
+    if (args.startsWith('produce')) cluster.createTopic('piped-too', 1)
+    const child = startCli(args.replace('piped', 'piped-too').split(' '), env())
+    const [stderr, closed] = [textOf(child.stderr), once(child, 'close')]
+    child.stdout.destroy()
+    child.stdin.on('error', () => child.stdin.destroy())
+    child.stdin.end()
+    const [code] = await closed
+    assert.deepEqual([await stderr, code], ['', 0])
+  })
+}
+
+test('where several things fail each is told in plain words', async () => {
+  cluster.createTopic('there', 1)
+  const { code, stderr } = await cli('topics delete nope there')
+  assert.deepEqual([code, stderr], [1, 'ottla: 1 of 2 failed: There is no topic nope.\n'])
 })
 
 test('consume of a topic that is not there fails at once', async () => {

@@ -22,8 +22,8 @@ test('the help of every command', () => {
   assert.equal(all, readFileSync(snapshot, 'utf8'))
 })
 
-test('no command takes a password in its arguments', () => {
+test('no command takes a password or a token in its arguments', () => {
   for (const [, { options }] of allCommands(program(), 'ottla')) {
-    assert.ok(!options.some(({ long }) => long === '--password'))
+    assert.ok(!options.some(({ long }) => long === '--password' || long === '--sasl-token'))
   }
 })

@@ -70,6 +70,17 @@ export function adminSuite(name: string, start: () => Promise<Target>): void {
       assert.ok(
         described?.partitions.every(({ leaderId, replicas }) => leaderId >= 0 && replicas.length === 1),
       )
+      const [{ entries = [] } = {}] = await eventually(() =>
+        admin.describeConfigs([{ type: 'topic', name }], { names: ['retention.ms', 'cleanup.policy'] }),
+      )
+      assert.deepEqual(
+        entries.map((entry) => [entry.name, entry.value, entry.isDefault]).sort(),
+        [
+          ['cleanup.policy', 'delete', true],
+          ['retention.ms', '1000000', false],
+        ],
+        'what was said is set, and nothing else',
+      )
       assert.ok((await admin.listTopics()).some((topic) => topic.name === name))
       await rejection(admin.createTopics([{ name }]), 'TOPIC_ALREADY_EXISTS')
       await admin.deleteTopics([name])
@@ -78,17 +89,27 @@ export function adminSuite(name: string, start: () => Promise<Target>): void {
       assert.equal((await eventually(gone)).topic, name)
     })
 
-    test('topics: with replicas where they are said, with the broker’s defaults where nothing is', async () => {
-      const [said, unsaid] = [fresh(), fresh()]
-      const [node] = (await admin.describeCluster()).brokers
-      const nodeId = node?.nodeId ?? -1
-      await admin.createTopics([{ name: said, assignments: [[nodeId], [nodeId]] }, { name: unsaid }])
-      const [first, second] = await admin.describeTopics([said, unsaid])
+    test('topics: with replicas where they are said, as many as are said, with the broker’s defaults where nothing is', async () => {
+      const [said, counted, unsaid] = [fresh(), fresh(), fresh()]
+      const nodes = (await admin.describeCluster()).brokers.map(({ nodeId }) => nodeId)
+      // No broker would choose this by itself: the last one leads throughout.
+      const backwards = nodes.toReversed()
+      const assignments = [backwards, backwards, backwards]
+      await admin.createTopics([
+        { name: said, assignments },
+        { name: counted, partitions: 2, replicas: nodes.length },
+        { name: unsaid },
+      ])
+      const [first, second, third] = await admin.describeTopics([said, counted, unsaid])
       assert.deepEqual(
         first?.partitions.map(({ replicas }) => replicas),
-        [[nodeId], [nodeId]],
+        assignments,
       )
-      assert.ok((second?.partitions.length ?? 0) >= 1)
+      assert.deepEqual(
+        second?.partitions.map(({ replicas }) => replicas.toSorted()),
+        [nodes, nodes].map((all) => all.toSorted()),
+      )
+      assert.ok((third?.partitions.length ?? 0) >= 1)
     })
 
     test('topics: only asking whether it would work changes nothing', async () => {

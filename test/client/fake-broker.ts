@@ -9,10 +9,11 @@ import { createServer as createTlsServer, type TlsOptions } from 'node:tls'
 import { memoryStreams } from '../../src/broker/memory-stream.ts'
 import type { Address, Dial } from '../../src/client/dial.ts'
 import { errorCode } from '../../src/protocol/error-codes.ts'
-import { decodeRequest, decodeRequestHeader, encodeResponse } from '../../src/protocol/frame.ts'
-import { apiOfKey, apis, apiVersions } from '../../src/protocol/messages/index.ts'
-import { Reader } from '../../src/protocol/reader.ts'
+import { encodeResponse } from '../../src/protocol/frame.ts'
+import { apis, apiVersions } from '../../src/protocol/messages/index.ts'
 import type { Api, ReceivedRequestOf, SentResponseOf } from '../../src/protocol/schema.ts'
+import { systemClock } from '../../src/util/clock.ts'
+import { readRequest } from '../support/frames.ts'
 
 export interface FakeRequest<A extends Api = Api> {
   readonly api: A
@@ -25,8 +26,6 @@ export interface FakeRequest<A extends Api = Api> {
 
 type Reply<A extends Api> = SentResponseOf<A> | 'silence' | 'close'
 export type Handler<A extends Api> = (request: FakeRequest<A>) => Reply<A> | Promise<Reply<A>>
-
-import { systemClock } from '../../src/util/clock.ts'
 
 /** One connection, seen from the broker. */
 export class FakeLink {
@@ -131,11 +130,8 @@ export class FakeBroker {
   }
 
   #decode(frame: Buffer, link: FakeLink): FakeRequest {
-    const reader = new Reader(frame)
-    const { apiKey, apiVersion: version, correlationId, clientId } = decodeRequestHeader(reader)
-    const api = apiOfKey(apiKey)
-    if (api === undefined) throw new Error(`no API ${apiKey}`)
-    const body = decodeRequest(api, version, reader)
+    const { api, header, body } = readRequest(frame)
+    const { apiVersion: version, correlationId, clientId } = header
     return { api, version, correlationId, clientId, body, link }
   }
 

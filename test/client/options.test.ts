@@ -37,9 +37,37 @@ test('what is wrong is named', () => {
     [{ brokers: 'a:1', maxResponseBytes: 5 }, 'kafka.maxResponseBytes'],
     [{ brokers: 'a:1', dial: 'tcp' }, 'kafka.dial'],
     [{ brokers: 'a:1', tls: 'yes' }, 'kafka.tls'],
+    [{ brokers: 'a:1', tls: { cert: 'x' } }, 'kafka.tls.key'],
+    [{ brokers: 'a:1', tls: { key: 'x' } }, 'kafka.tls.cert'],
+    [{ brokers: 'a:1', logger: { info: () => undefined } }, 'kafka.logger'],
   ]
   for (const [given, path] of wrong) {
     assert.throws(() => resolveClientOptions(given as ClientOptions), { code: 'INVALID_OPTION', path })
+  }
+})
+
+test('each message tells what was wrong, where, and what would be right', () => {
+  const told: [object | string, string][] = [
+    ['a:1', 'kafka: the options must be an object, not "a:1"'],
+    [{}, 'kafka: option brokers is required: give host:port, or a list of them'],
+    [{ brokers: [] }, 'kafka: option brokers must be host:port, or a list of them, not an empty list'],
+    [{ brokers: ['a:1', 'b'] }, 'kafka: option brokers must be host:port, or a list of them, not "b"'],
+    [
+      { brokers: 'a:1', tls: 'true' },
+      'kafka: option tls must be true, false, or an object of its options, not a string',
+    ],
+    [
+      { brokers: 'a:1', tls: { cert: 'x' } },
+      'kafka.tls: option key is missing: cert and key go together, give both or none',
+    ],
+    [
+      { brokers: 'a:1', minBackoffMs: 5, maxBackoffMs: 4 },
+      'kafka: option maxBackoffMs must be minBackoffMs (5) at least, not 4',
+    ],
+    [{ brokers: 'a:1', ssl: true }, 'kafka: unknown option ssl; did you mean tls?'],
+  ]
+  for (const [given, message] of told) {
+    assert.throws(() => resolveClientOptions(given as ClientOptions), { code: 'INVALID_OPTION', message })
   }
 })
 

@@ -246,15 +246,38 @@ test('OAUTHBEARER sends token and extensions', async () => {
   connection.close()
 })
 
-test('OAUTHBEARER: a refused token is acknowledged, and the reason told', async () => {
-  let round = 0
-  const broker = brokerFor('OAUTHBEARER').on(saslAuthenticate, () =>
-    round++ === 0 ? ok(Buffer.from('{"status":"invalid_token"}')) : refused('{"status":"invalid_token"}'),
+/** A broker that refuses every token as RFC 7628 says: the reason as JSON, and the end only after the client's 0x01. */
+const refusingTokens = (end: () => ReturnType<typeof ok> | ReturnType<typeof refused>) =>
+  brokerFor('OAUTHBEARER').on(saslAuthenticate, ({ body }) =>
+    body.authBytes.equals(Buffer.of(1))
+      ? end()
+      : ok(Buffer.from(`{"status":"invalid_token","was":"${SECRET}","scope":"kafka"}`)),
   )
-  const error = await rejection(open(broker, { mechanism: 'OAUTHBEARER', token: () => 'abc' }), 'SASL_FAILED')
-  assert.match(error.message, /invalid_token/)
-  assert.equal(broker.of(saslAuthenticate)[1]?.body.authBytes.toString(), '\u0001')
-})
+
+for (const [what, end] of Object.entries({
+  'an error that says the same': () =>
+    refused(`{"status":"invalid_token","was":"${SECRET}","scope":"kafka"}`),
+  'an error that says nothing': () => refused('Authentication failed'),
+  'an answer without an error': () => ok(),
+  'another challenge': () => ok(Buffer.from('{"status":"again"}')),
+})) {
+  test(`OAUTHBEARER: a refused token is acknowledged with 0x01, and the reason is told once: ${what}`, async () => {
+    const broker = refusingTokens(end)
+    const error = await rejection(
+      open(broker, { mechanism: 'OAUTHBEARER', token: () => SECRET }),
+      'SASL_FAILED',
+    )
+    assert.deepEqual(
+      broker.of(saslAuthenticate).map(({ body }) => body.authBytes.toString('latin1')),
+      [`n,,\x01auth=Bearer ${SECRET}\x01\x01`, '\x01'],
+    )
+    assert.equal(error.message.split('{"status":"invalid_token","was":"***","scope":"kafka"}').length, 2)
+    assert.equal(error.retriable, false)
+    assert.equal(error.broker, 'broker.test:9092')
+    assert.ok(!seen(error).includes(SECRET))
+    await until(() => broker.links[0]?.isClosed === true, 'the connection is closed')
+  })
+}
 
 for (const [what, value] of Object.entries({
   'an empty token': '',

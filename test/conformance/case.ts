@@ -1,10 +1,26 @@
-/** How cases are written: each gets the target when it runs, and is skipped where the target cannot do it. */
-import { type TestContext, test } from 'node:test'
-import type { Target } from './target.ts'
+/** How suites and their cases are written: each case gets the target when it runs, and is skipped where the target cannot do it. */
+import { after, before, describe, type TestContext, test } from 'node:test'
+import { type Place, Target } from './target.ts'
 
 export type Targeted = () => Target
 
 export type Case = (name: string, run: (target: Target, context: TestContext) => Promise<void>) => void
+
+/** A suite on the place that is made for it, and stopped after it. */
+export function suiteOn(
+  name: string,
+  makePlace: () => Promise<Place>,
+  ...parts: readonly ((target: Targeted) => void)[]
+): void {
+  describe(name, () => {
+    let target: Target | undefined
+    before(async () => {
+      target = await Target.of(await makePlace())
+    })
+    after(() => target?.stop())
+    for (const part of parts) part(() => target as Target)
+  })
+}
 
 /** Cases for every target. */
 export const caseOn =

@@ -3,7 +3,6 @@
  * groups have a size, sessions end.
  */
 import assert from 'node:assert/strict'
-import { after, before, describe } from 'node:test'
 import {
   alterPartitionReassignments,
   createTopics,
@@ -23,12 +22,12 @@ import {
   produce,
   syncGroup,
 } from '../../src/protocol/messages/index.ts'
-import { caseOn, type Targeted } from './case.ts'
+import { caseOn, suiteOn, type Targeted } from './case.ts'
 import { joinAs, joinRequest, rebalanceBegins, stableGroup, syncAs } from './group-requests.ts'
 import { batchOf, fetchOne, produceTo } from './log-requests.ts'
 import { leaderOf } from './metadata.ts'
 import { movingCases } from './moving.ts'
-import { eventually, named, type Place, Target, type TopicInfo } from './target.ts'
+import { eventually, named, type Place, type Target, type TopicInfo } from './target.ts'
 
 /** What the broker under test has to be set to, besides having three nodes. */
 export const severalNodesSettings = {
@@ -343,19 +342,5 @@ function settingCases(target: Targeted): void {
   })
 }
 
-export function severalNodes(name: string, makePlace: () => Promise<Place>): void {
-  describe(`several nodes: ${name}`, () => {
-    let target: Target | undefined
-    before(async () => {
-      target = await Target.of(await makePlace())
-    })
-    after(async () => {
-      await target?.stop()
-    })
-    const targeted = () => target as Target
-    leaderCases(targeted)
-    coordinatorCases(targeted)
-    settingCases(targeted)
-    movingCases(targeted)
-  })
-}
+export const severalNodes = (name: string, makePlace: () => Promise<Place>): void =>
+  suiteOn(`several nodes: ${name}`, makePlace, leaderCases, coordinatorCases, settingCases, movingCases)

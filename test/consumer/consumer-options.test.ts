@@ -48,6 +48,17 @@ test('what is wrong is refused, by its path', () => {
   })
 })
 
+test('what is wrong in a list is told, and what other clients call an option', () => {
+  const told: [object, RegExp][] = [
+    [{ topics: ['a', 5] }, /such as \['orders'\], not 5$/],
+    [{ assignors: ['range', 'sticky'] }, /at least one of .*, not "sticky"$/],
+    [{ stopOnSignals: ['TERM'] }, /such as \['SIGTERM'\], not "TERM"$/],
+    [{ fromBeginning: true }, /unknown option fromBeginning; did you mean startFrom\?/],
+    [{ partitionsConsumedConcurrently: 3 }, /did you mean concurrency\?/],
+  ]
+  for (const [more, message] of told) assert.throws(() => resolve(more), { code: 'INVALID_OPTION', message })
+})
+
 test('topics and assignors are kept once each', () => {
   const { topics, assignors } = resolve({ topics: ['a', 'b', 'a'], assignors: ['range', 'range'] })
   assert.deepEqual([topics, assignors], [['a', 'b'], ['range']])

@@ -200,6 +200,40 @@ test('at the deadline: a batch whose last answer said that it is not in the log 
   })
 })
 
+test('at the deadline: the cause is what the cluster could not be reached for, also when it never was', async () => {
+  const options = { cluster: { autoCreateTopics: false }, producer: { deliveryTimeoutMs: 3_000 } }
+  await withProducer(options, async ({ cluster, kafka, producer, during }) => {
+    const timeoutOf = (topic: string) =>
+      during(producer.send({ topic, value: 'a' }).catch((reason) => reason))
+    await cluster.stopNode(1, { kill: true })
+    const never = await timeoutOf('orders')
+    assert.equal(never.code, 'DELIVERY_TIMEOUT')
+    assert.equal(never.cause.code, 'CONNECTION_FAILED')
+    assert.ok(never.message.endsWith(never.cause.message), never.message)
+    await cluster.startNode(1)
+    // What is over is no reason any more: of this topic nothing is known but that it is not there.
+    await during(kafka.admin().listTopics())
+    await during(producer.send(order('before')))
+    const missing = await timeoutOf('nowhere')
+    assert.equal(missing.code, 'DELIVERY_TIMEOUT')
+    assert.equal(missing.cause.code, 'UNKNOWN_TOPIC_OR_PARTITION')
+  })
+})
+
+test('at the deadline: the cause is that the partition has no leader, where the brokers say so', async () => {
+  const cluster = { brokers: 2, topics: { many: { partitions: 2, replicas: 1 } } }
+  const options = { cluster, producer: { deliveryTimeoutMs: 3_000 } }
+  await withProducer(options, async ({ cluster, producer, during }) => {
+    await cluster.stopNode(cluster.leaderOf('many', 1), { kill: true })
+    const error = await during(
+      producer.send({ topic: 'many', partition: 1, value: 'a' }).catch((reason) => reason),
+    )
+    assert.equal(error.code, 'DELIVERY_TIMEOUT')
+    assert.equal(error.cause.code, 'LEADER_NOT_AVAILABLE')
+    assert.match(error.message, /many\/1.*no leader/)
+  })
+})
+
 test('while no broker is there records wait, and tell why they failed', async () => {
   await withProducer(
     { producer: { deliveryTimeoutMs: 3_000 } },

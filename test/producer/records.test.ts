@@ -9,6 +9,7 @@ import { murmur2 } from '../../src/protocol/murmur2.ts'
 import { BATCH_OVERHEAD, BatchBuilder } from '../../src/protocol/record-batch.ts'
 import { seededRandom } from '../../src/util/random.ts'
 import { rounds } from '../support/seed.ts'
+import { withProducer } from './support/kit.ts'
 
 const refusal = (path: string) => (error: unknown) =>
   error instanceof OttlaError && error.code === 'INVALID_ARGUMENT' && error.path === path
@@ -29,13 +30,48 @@ const wrong: readonly [part: string, record: unknown][] = [
 
 test('a record is checked, and the error names the place', () => {
   for (const [part, record] of wrong) {
-    assert.throws(
-      () => checkRecord(record as ProducerRecord, 'records[3]'),
-      refusal(`records[3]${part}`),
-      part,
-    )
+    assert.throws(() => checkRecord(record as ProducerRecord, 3), refusal(`records[3]${part}`), part)
   }
-  checkRecord({ topic: 't', value: null, key: Buffer.of(), partition: 0, timestamp: 0 }, 'record')
+  checkRecord({ topic: 't', value: null, key: Buffer.of(), partition: 0, timestamp: 0 }, -1)
+})
+
+test('what is missing is told with the field that was meant, and how a tombstone is said', async () => {
+  const told: readonly [record: object, words: RegExp][] = [
+    [
+      { topic: 't', vlaue: 'x' },
+      /^records\[1\]\.value .* missing; vlaue is no field .*did you mean value\?; for a tombstone give value: null$/,
+    ],
+    [
+      { Topic: 't', value: 'x' },
+      /^records\[1\]\.topic .* missing; Topic is no field .*did you mean topic\?$/,
+    ],
+    [{ topic: 't', key: 'k' }, /^records\[1\]\.value .* missing; for a tombstone give value: null$/],
+    [{ topic: 't', value: undefined }, /for a tombstone give value: null/],
+    [{ topic: 't', zebra: 'x' }, /zebra is no field of a record: the fields are topic, .*, timestamp/],
+    [
+      { topic: 't', messages: [{ value: 'x' }] },
+      /messages is no field of a record: give the records themselves/,
+    ],
+    [{ messages: [{ topic: 't', value: 'x' }] }, /^records\[1\]\.topic .*give the records themselves/],
+  ]
+  const secret = { topic: 't', vlaue: 'hunter2' }
+  await withProducer({}, async ({ producer, values, during }) => {
+    for (const [record, words] of told) {
+      const good = { topic: 'orders', value: 'x' }
+      const records = [good, record as ProducerRecord]
+      for (const call of [() => producer.send(records), () => producer.enqueue(records)]) {
+        const error = await during(call().catch((reason: unknown) => reason))
+        assert.ok(error instanceof OttlaError)
+        assert.equal(error.code, 'INVALID_ARGUMENT')
+        assert.match(error.message, words)
+      }
+    }
+    const alone: unknown = await during(producer.send(secret as never).catch((reason) => reason))
+    assert.ok(alone instanceof OttlaError)
+    assert.match(alone.message, /^record\.value .*did you mean value\?; for a tombstone/)
+    assert.doesNotMatch(alone.message, /hunter2/)
+    assert.deepEqual(values('orders'), [], 'nothing of such a call is sent')
+  })
 })
 
 test('headers are a list or an object', () => {

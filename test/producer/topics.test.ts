@@ -214,22 +214,44 @@ test('a leader that dies is replaced; records without a key go elsewhere meanwhi
   })
 })
 
-test('records without a key spread evenly, many to a batch; those with a key stay together', async () => {
+test('records without a key spread evenly, many to a batch', async () => {
   await withProducer({}, async ({ producer, during, cluster }) => {
     for (const _ of range(80))
       await during(producer.send(range(10).map((index) => ({ topic: 'many', value: `${index}` }))))
     const counts = range(4).map((partition) => cluster.records('many', partition).length)
     for (const count of counts) assert.ok(count > 80 && count < 400, `${counts}`)
     for (const count of counts) assert.equal(count % 10, 0, 'a call is one batch')
-    const receipts = await during(
-      producer.send(range(40).map((index) => ({ topic: 'many', key: `k${index % 4}`, value: '' }))),
-    )
-    const places = new Map<number, Set<number>>()
-    for (const [index, { partition }] of receipts.entries()) {
-      places.set(index % 4, (places.get(index % 4) ?? new Set()).add(partition))
-    }
-    for (const partitions of places.values()) assert.equal(partitions.size, 1)
   })
+})
+
+test('a key is a partition: in every call, among others, before and after the topic is known', async () => {
+  const keys = range(24).map((index) => `k${index}`)
+  const record = (key: string | null) => ({ topic: 'late', key, value: 'v' })
+  await withProducer(
+    { cluster: { autoCreateTopics: false } },
+    async ({ cluster, kafka, producer, during, clock }) => {
+      // These wait in the topic's spool: there are no partitions yet to choose from.
+      const early = Promise.all(keys.map((key) => producer.send(record(key))))
+      const earlyCall = producer.send(keys.map((key) => record(key)))
+      await clock.advance(300)
+      cluster.createTopic('late', 4)
+      const calls = [await during(early), await during(earlyCall)]
+      // Known now: in a call of their own, one after the other, and between records that go anywhere.
+      calls.push(await during(producer.send(keys.map((key) => record(key)))))
+      const single = []
+      for (const key of keys) single.push(await during(producer.send(record(key))))
+      const mixed = await during(producer.send(keys.flatMap((key) => [record(null), record(key)])))
+      calls.push(
+        single,
+        mixed.filter((_, index) => index % 2 === 1),
+      )
+      const other = kafka.producer()
+      calls.push(await during(other.send(keys.map((key) => ({ ...record(key), key: Buffer.from(key) })))))
+      const [first, ...rest] = calls.map((receipts) => receipts.map(({ partition }) => partition))
+      for (const places of rest) assert.deepEqual(places, first)
+      assert.equal(new Set(first).size, 4, 'different keys go to different partitions')
+    },
+  )
 })
 
 test('a custom partitioner decides once per record, and is held to its contract', async () => {

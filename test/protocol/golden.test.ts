@@ -7,13 +7,7 @@ import assert from 'node:assert/strict'
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import {
-  decodeRequest,
-  decodeRequestHeader,
-  decodeResponse,
-  encodeRequest,
-  encodeResponse,
-} from '../../src/protocol/frame.ts'
+import { encodeRequest, encodeResponse } from '../../src/protocol/frame.ts'
 import {
   assignment,
   decodeConsumerProtocol,
@@ -21,7 +15,6 @@ import {
   subscription,
 } from '../../src/protocol/messages/consumer-protocol.ts'
 import { apiOfKey } from '../../src/protocol/messages/index.ts'
-import { Reader } from '../../src/protocol/reader.ts'
 import {
   abortedTransactionFilter,
   type BatchView,
@@ -33,6 +26,7 @@ import {
 } from '../../src/protocol/record-batch.ts'
 import type { Api, RequestOf, SentResponseOf } from '../../src/protocol/schema.ts'
 import { type GoldenFile, type GoldenFrame, goldenFrames } from '../golden/format.ts'
+import { readRequest, readResponse } from '../support/frames.ts'
 
 const folder = join(import.meta.dirname, '../golden')
 const conversations = globSync('*.json', { cwd: folder })
@@ -45,22 +39,19 @@ const conversations = globSync('*.json', { cwd: folder })
 const apiOf = (frame: GoldenFrame): Api => apiOfKey(frame.apiKey) as Api
 
 function decoded(frame: GoldenFrame): unknown {
-  const reader = new Reader(frame.bytes, 4)
-  if (frame.direction === 'request') decodeRequestHeader(reader)
-  else reader.int32()
-  const decode = frame.direction === 'request' ? decodeRequest : decodeResponse
-  const body = decode(apiOf(frame), frame.version, reader)
-  assert.equal(reader.remaining, 0, 'bytes left over')
-  return body
+  const bytes = frame.bytes.subarray(4)
+  if (frame.direction === 'request') return readRequest(bytes).body
+  return readResponse(apiOf(frame), frame.version, bytes).body
 }
 
-function encodedAgain(frame: GoldenFrame, body: unknown): Buffer {
-  const reader = new Reader(frame.bytes, 4)
+function encodedAgain(frame: GoldenFrame): Buffer {
+  const bytes = frame.bytes.subarray(4)
   if (frame.direction === 'request') {
-    const header = decodeRequestHeader(reader)
-    return Buffer.concat(encodeRequest(apiOf(frame), header, body as RequestOf<Api>))
+    const { api, header, body } = readRequest(bytes)
+    return Buffer.concat(encodeRequest(api, header, body as RequestOf<Api>))
   }
-  const answer = { correlationId: reader.int32(), body: body as SentResponseOf<Api> }
+  const { correlationId, body } = readResponse(apiOf(frame), frame.version, bytes)
+  const answer = { correlationId, body: body as SentResponseOf<Api> }
   return Buffer.concat(encodeResponse(apiOf(frame), frame.version, answer))
 }
 
@@ -70,7 +61,7 @@ for (const { name, file } of conversations) {
     assert.ok(frames.length > 0)
     for (const frame of frames) {
       const what = `${apiOf(frame).name} ${frame.direction} ${frame.version}`
-      const again = encodedAgain(frame, decoded(frame))
+      const again = encodedAgain(frame)
       assert.equal(again.toString('hex'), frame.bytes.toString('hex'), what)
     }
   })

@@ -2,13 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { OttlaError } from '../../src/errors.ts'
-import {
-  decodeRequest,
-  decodeRequestHeader,
-  decodeResponse,
-  encodeRequest,
-  encodeResponse,
-} from '../../src/protocol/frame.ts'
+import { encodeRequest, encodeResponse } from '../../src/protocol/frame.ts'
 import {
   assignment,
   decodeConsumerProtocol,
@@ -18,8 +12,8 @@ import {
 import { createTopics } from '../../src/protocol/messages/create-topics.ts'
 import { apiOfKey, apis } from '../../src/protocol/messages/index.ts'
 import { metadata } from '../../src/protocol/messages/metadata.ts'
-import { Reader } from '../../src/protocol/reader.ts'
 import type { Api, RequestOf, SentResponseOf } from '../../src/protocol/schema.ts'
+import { readRequest, readResponse } from '../support/frames.ts'
 import { randomMessage } from '../support/random-message.ts'
 import { rounds } from '../support/seed.ts'
 
@@ -31,21 +25,10 @@ function requestBytes(api: Api, version: number, body: RequestOf<Api>): Buffer {
   return Buffer.concat(encodeRequest(api, header, body))
 }
 
-function readRequest(api: Api, version: number, frame: Buffer): unknown {
+function readBack(api: Api, version: number, frame: Buffer): unknown {
   assert.equal(frame.readInt32BE(0), frame.length - 4, 'the size in front')
-  const reader = new Reader(frame, 4)
-  const header = decodeRequestHeader(reader)
+  const { header, body } = readRequest(frame.subarray(4))
   assert.deepEqual(header, { apiKey: api.key, apiVersion: version, correlationId: 7, clientId: 'käse' })
-  const body = decodeRequest(api, version, reader)
-  assert.equal(reader.remaining, 0, 'bytes left over')
-  return body
-}
-
-function readResponse(api: Api, version: number, frame: Buffer): unknown {
-  const reader = new Reader(frame, 4)
-  assert.equal(reader.int32(), 9)
-  const body = decodeResponse(api, version, reader)
-  assert.equal(reader.remaining, 0, 'bytes left over')
   return body
 }
 
@@ -56,12 +39,13 @@ for (const api of apis) {
       rounds(12, (random) => {
         const request = randomMessage(api.request, version, random)
         const sent = requestBytes(api, version, request as RequestOf<Api>)
-        const received = readRequest(api, version, sent)
+        const received = readBack(api, version, sent)
         assert.deepEqual(received, request, `request ${version}`)
         assert.deepEqual(requestBytes(api, version, received as RequestOf<Api>), sent)
         const body = randomMessage(api.response, version, random) as SentResponseOf<Api>
         const answer = Buffer.concat(encodeResponse(api, version, { correlationId: 9, body }))
-        assert.deepEqual(readResponse(api, version, answer), body, `response ${version}`)
+        const answered = readResponse(api, version, answer.subarray(4))
+        assert.deepEqual(answered, { correlationId: 9, body }, `response ${version}`)
       })
     }
   })
@@ -74,7 +58,7 @@ for (const api of apis) {
         const step = 1 + Math.floor(frame.length / 300)
         for (let end = 4; end < frame.length; end += step) {
           assert.throws(
-            () => readRequest(api, version, withSize(frame.subarray(0, end))),
+            () => readBack(api, version, withSize(frame.subarray(0, end))),
             (error) => error instanceof OttlaError && error.code === 'MALFORMED_FRAME',
           )
         }

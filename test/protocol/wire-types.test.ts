@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { OttlaError } from '../../src/errors.ts'
-import { compileDecoder } from '../../src/protocol/codec.ts'
+import { compileDecoder, compileEncoder } from '../../src/protocol/codec.ts'
 import { encodeRequest } from '../../src/protocol/frame.ts'
 import { produce } from '../../src/protocol/messages/produce.ts'
 import { Reader } from '../../src/protocol/reader.ts'
@@ -78,6 +78,21 @@ test('tagged fields: unknown ones are skipped, a known one must be as long as it
   for (const hex of ['07010103026162', '0701010102', '070101010261', '0701010402']) {
     assert.throws(() => decode(reader(hex)), hasCode('MALFORMED_FRAME'), hex)
   }
+})
+
+test('tagged fields are written by ascending tags, as Kafka demands, in whatever order the table has them', () => {
+  const fields = {
+    third: int8({ tag: 5 }),
+    count: int8(),
+    first: int8({ tag: 0 }),
+    absent: int8({ tag: 1 }),
+    second: string({ tag: 3, default: 'none' }),
+  }
+  const encode = compileEncoder(fields, 0, true)
+  const value = { third: 9, count: 7, first: 8, absent: 0, second: 'a' }
+  const bytes = written((writer) => encode(writer, value))
+  assert.equal(bytes.toString('hex'), ['07', '03', '000108', '03020261', '050109'].join(''))
+  assert.deepEqual(compileDecoder(fields, 0, true)(new Reader(bytes)), value)
 })
 
 test('large bytes become a piece of their own, uncopied, and the size in front counts them', () => {

@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { decodeResponse, encodeRequest } from '../../src/protocol/frame.ts'
-import { Reader } from '../../src/protocol/reader.ts'
+import { encodeRequest } from '../../src/protocol/frame.ts'
 import type { Api, RequestOf, ResponseOf } from '../../src/protocol/schema.ts'
+import { readResponse } from './frames.ts'
 
 export interface RawAddress {
   readonly host: string
@@ -62,7 +62,9 @@ export class RawConnection {
     const correlationId = ++this.#correlationId
     const header = { apiVersion: version, correlationId, clientId: this.clientId }
     const frame = await this.exchange(Buffer.concat(encodeRequest(api, header, body)))
-    return readResponse(api, version, frame, correlationId)
+    const response = readResponse(api, version, frame)
+    assert.equal(response.correlationId, correlationId, `${api.name} ${version}: the correlation id`)
+    return response.body
   }
 
   /** Sends a request that gets no response. */
@@ -100,18 +102,4 @@ export class RawConnection {
       waiting.resolve(frame)
     }
   }
-}
-
-/** Decodes a response frame; fails when a byte is left over. */
-export function readResponse<A extends Api>(
-  api: A,
-  version: number,
-  frame: Buffer,
-  correlationId: number,
-): ResponseOf<A> {
-  const reader = new Reader(frame)
-  assert.equal(reader.int32(), correlationId, `${api.name} ${version}: the correlation id`)
-  const response = decodeResponse(api, version, reader)
-  assert.equal(reader.remaining, 0, `${api.name} ${version}: bytes are left after the response`)
-  return response
 }

@@ -30,8 +30,8 @@ test('an unknown name is refused with the nearest known one', () => {
 
 test('undefined counts as absent, and a required option must be there', () => {
   assert.equal(resolveOptions('producer', table, { groupId: 'g', lingerMs: undefined }).lingerMs, 0)
-  refused({}, /groupId must be given/)
-  refused(undefined, /groupId must be given/)
+  refused({}, /^producer: option groupId is required: give a string that is not empty$/)
+  refused(undefined, /^producer: option groupId is required: give a string that is not empty$/)
 })
 
 test('a wrong value is told with what would be right', () => {
@@ -39,8 +39,8 @@ test('a wrong value is told with what would be right', () => {
   refused({ groupId: 'g', lingerMs: Number.NaN }, /not NaN/)
   refused({ groupId: 'g', acks: 2 }, /"all" or 0 or 1, not 2/)
   refused({ groupId: '' }, /a string that is not empty/)
-  refused([], /must be an object/)
-  refused('x', /must be an object/)
+  refused([], /^producer: the options must be an object, not an empty list$/)
+  refused('x', /^producer: the options must be an object, not "x"$/)
 })
 
 test('what may be a secret is not repeated', () => {

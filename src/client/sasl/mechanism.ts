@@ -9,6 +9,8 @@ export interface SaslExchange {
   next(challenge: Buffer): Buffer | undefined
   /** Checks that the exchange is complete, once the broker says that it is. Throws when the broker has not proved itself. */
   finish(): void
+  /** What a challenge gave as the reason of a refusal, when that comes before the broker's error. */
+  refusal?(): string | undefined
   /** The secrets of this run, to be struck out of what a broker says. */
   readonly secrets: readonly string[]
 }

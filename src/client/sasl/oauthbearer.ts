@@ -42,6 +42,7 @@ export function oauthExchange(token: OauthToken): SaslExchange {
     finish: () => {
       if (refusal !== undefined) throw fail(`the broker refused the token: ${refusal}`)
     },
+    refusal: () => refusal,
     secrets: [token.value],
   }
 }

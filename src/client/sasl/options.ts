@@ -1,6 +1,6 @@
 /** SASL as a caller gives it, and as the connection uses it. */
 import { OttlaError } from '../../errors.ts'
-import { is, resolveOptions } from '../../util/options.ts'
+import { type Fail, is, resolveOptions } from '../../util/options.ts'
 import type { Random } from '../../util/random.ts'
 import type { Address } from '../dial.ts'
 import type { SaslExchange, SaslSettings } from './mechanism.ts'
@@ -24,7 +24,7 @@ export type SaslOptions =
 const mechanisms = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512', 'OAUTHBEARER'] as const
 
 type PasswordSource = string | (() => string | Promise<string>)
-const password = (value: unknown, fail: (expected: string) => never): PasswordSource =>
+const password = (value: unknown, fail: Fail): PasswordSource =>
   (typeof value === 'string' && value !== '') || typeof value === 'function'
     ? (value as PasswordSource)
     : fail('a string that is not empty, or a function that gives one')
@@ -33,7 +33,10 @@ const mechanism = { check: is.oneOf(...mechanisms) } as const
 const withPassword = { mechanism, username: { check: is.string }, password: { check: password } } as const
 const withToken = {
   mechanism,
-  token: { check: is.function<(broker: Address) => string | OauthToken | Promise<string | OauthToken>>() },
+  token: {
+    check: is.function<(broker: Address) => string | OauthToken | Promise<string | OauthToken>>(),
+    otherNames: ['oauthBearerProvider'],
+  },
 } as const
 
 /** Checks the options and puts the credentials away into closures. */
