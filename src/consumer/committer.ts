@@ -21,6 +21,8 @@ export interface CommitterPorts {
   readonly cluster: Cluster
   readonly link: CoordinatorLink
   readonly options: ResolvedConsumerOptions
+  /** Fires when nothing more is to be waited for. */
+  readonly signal: AbortSignal
   /** Everything that is assigned now. */
   readonly partitions: () => Iterable<AssignedPartition>
   /** As whom to commit; undefined while there is no membership. */
@@ -71,7 +73,9 @@ export class Committer {
       const attempted = this.#commit()
       if (!(await settledWithin(attempted, clock, left))) return !isDue()
       if ((await attempted) || !isDue()) continue
-      await sleep(clock, Math.min(left, backoffMs(attempt++, { minMs, maxMs }, random)))
+      const delayMs = Math.min(left, backoffMs(attempt++, { minMs, maxMs }, random))
+      // Cut short by the signal: the next turn of the loop sees that it is stopped.
+      await sleep(clock, delayMs, this.#ports.signal).catch(() => undefined)
     }
     return true
   }

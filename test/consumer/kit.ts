@@ -7,7 +7,7 @@ import { type ClientOptions, resolveClientOptions } from '../../src/client/optio
 import { Consumer, type ConsumerOptions } from '../../src/consumer/consumer.ts'
 import { offsetFetch, produce } from '../../src/protocol/messages/index.ts'
 import { type EncodeRecordBatchOptions, encodeRecordBatch } from '../../src/protocol/record-batch.ts'
-import { systemClock } from '../../src/util/clock.ts'
+import { type Clock, systemClock } from '../../src/util/clock.ts'
 
 /** Short enough for tests, long enough for a busy machine. */
 export const quick = {
@@ -31,9 +31,12 @@ export class Bench {
   readonly #clusters: Cluster[] = []
   readonly #consumers: Consumer[] = []
 
-  private constructor(broker: EmbeddedCluster, cluster: Cluster) {
+  readonly #clock: Clock
+
+  private constructor(broker: EmbeddedCluster, cluster: Cluster, clock: Clock) {
     this.broker = broker
     this.cluster = cluster
+    this.#clock = clock
   }
 
   static async open(options: StartClusterOptions = {}): Promise<Bench> {
@@ -42,7 +45,7 @@ export class Bench {
       configs: { 'group.initial.rebalance.delay.ms': 0, 'group.min.session.timeout.ms': 10 },
       ...options,
     })
-    return new Bench(broker, new Cluster(clientOptions(broker)))
+    return new Bench(broker, new Cluster(clientOptions(broker)), options.clock ?? systemClock)
   }
 
   /** A consumer with a client of its own, as in another process. */
@@ -65,7 +68,7 @@ export class Bench {
     options: EncodeRecordBatchOptions = {},
   ): Promise<number> {
     const { topicId } = await this.cluster.ensureTopic(topic)
-    const timestamp = systemClock.now()
+    const timestamp = this.#clock.now()
     const batch = Buffer.isBuffer(records) ? records : encodeRecordBatch(records, { timestamp, ...options })
     for (;;) {
       const leader = this.cluster.topic(topic)?.partitions[partition]?.leaderId ?? -1
