@@ -30,7 +30,7 @@ export interface CommitReport {
   readonly error?: OttlaError
 }
 
-/** Work that was given up by `failure: { then: 'skip' }`. */
+/** Work that was given up by `failure: { onExhausted: 'skip' }`. */
 export interface SkipReport {
   readonly topic: string
   readonly partition: number

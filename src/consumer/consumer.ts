@@ -106,7 +106,7 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
    * offsets; partitions side by side, up to `concurrency`.
    *
    * Resolves after `stop`.
-   * @throws HANDLER_FAILED after the last retry with `failure.then: 'stop'`; OUT_OF_RANGE; GROUP_FENCED; CORRUPT_BATCH;
+   * @throws HANDLER_FAILED after the last retry with `failure.onExhausted: 'stop'`; OUT_OF_RANGE; GROUP_FENCED; CORRUPT_BATCH;
    *   what the brokers refuse for good, by Kafka's name; ABORTED after `abort`; INVALID_STATE
    */
   run(handler: RecordHandler): Promise<void> {

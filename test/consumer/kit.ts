@@ -163,5 +163,4 @@ export const turn = (ms = 0): Promise<void> =>
 
 /** The policy that gives up after so many retries. */
 export const thenSkip = (retries: number) =>
-  // biome-ignore lint/suspicious/noThenProperty: the option's name
-  ({ retries, minBackoffMs: 1, maxBackoffMs: 1, then: 'skip' }) as const
+  ({ retries, minBackoffMs: 1, maxBackoffMs: 1, onExhausted: 'skip' }) as const
