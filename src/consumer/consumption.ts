@@ -49,7 +49,7 @@ export class Consumption {
   readonly #closing = new AbortController()
   readonly #partitions = new Map<string, AssignedPartition>()
   readonly #paused = new Set<string>()
-  readonly #links: readonly [membership: CoordinatorLink, offsets: CoordinatorLink]
+  readonly #links: readonly [held: CoordinatorLink, prompt: CoordinatorLink]
   readonly #group: Group
   readonly #endings: Endings
   readonly #committer: Committer
@@ -64,7 +64,7 @@ export class Consumption {
     const { groupId } = options
     const id = cluster.options.random.bytes(6).toString('hex')
     const link = (what: string) => new CoordinatorLink({ cluster, groupId, purpose: `${what}:${id}`, signal })
-    const links = [link('group'), link('offsets')] as const
+    const links = [link('join'), link('group')] as const
     this.#cluster = cluster
     this.#options = options
     this.#onFailed = onFailed
@@ -74,6 +74,7 @@ export class Consumption {
       cluster,
       options,
       link: links[0],
+      promptLink: links[1],
       signal,
       owned: () => [...this.#partitions.values()].map(({ topic, partition }) => ({ topic, partition })),
       assign: (partitions) => this.#assign(partitions),

@@ -7,23 +7,18 @@ import { test } from 'node:test'
 import type { AssignorName, Consumer, ConsumerOptions, RebalanceEvent } from '../../src/consumer/consumer.ts'
 import { sleep } from '../../src/util/clock.ts'
 import { type Random, seededRandom } from '../../src/util/random.ts'
-import { VirtualClock } from '../../src/util/virtual-clock.ts'
+import type { VirtualClock } from '../../src/util/virtual-clock.ts'
 import { seed } from '../support/seed.ts'
-import { Bench } from './kit.ts'
+import { type Bench, still } from './kit.ts'
 
 const PARTITIONS = 4
 const DRAIN_MS = 5000
 
-/** A bench whose time is the test's. */
-async function still(random: Random = seededRandom(1)) {
-  const clock = new VirtualClock()
-  const bench = await Bench.open({ clock, random, topics: { orders: PARTITIONS } })
-  const member = (options: Partial<ConsumerOptions> = {}) =>
-    bench.consumer(
-      { topics: ['orders'], drainTimeoutMs: DRAIN_MS, heartbeatIntervalMs: 300, ...options },
-      { clock, random: seededRandom(random.below(2 ** 31)), requestTimeoutMs: 2000 },
-    )
-  return { clock, bench, member }
+async function stage(random?: Random) {
+  const { member, ...rest } = await still(random, { topics: { orders: PARTITIONS } })
+  const one = (options: Partial<ConsumerOptions> = {}) =>
+    member({ topics: ['orders'], drainTimeoutMs: DRAIN_MS, heartbeatIntervalMs: 300, ...options })
+  return { ...rest, member: one }
 }
 
 /** Whether the promise is settled, though no time passes. */
@@ -40,7 +35,7 @@ async function settlesNow(clock: VirtualClock, promise: Promise<unknown>): Promi
 const never = () => new Promise<void>(() => undefined)
 
 test('abort() ends a stop() that waits for handlers, at once', async () => {
-  const { clock, bench, member } = await still()
+  const { clock, bench, member } = await stage()
   await using _ = bench
   await bench.fill('orders', PARTITIONS, 1)
   let handled = 0
@@ -61,7 +56,7 @@ test('abort() ends a stop() that waits for handlers, at once', async () => {
 
 test('abort() ends a stop() that waits for its callback, and one that waits for its commit', async () => {
   for (const waitsFor of ['callback', 'commit'] as const) {
-    const { clock, bench, member } = await still()
+    const { clock, bench, member } = await stage()
     await using _ = bench
     await bench.fill('orders', PARTITIONS, 1)
     let handled = 0
@@ -87,7 +82,7 @@ test('abort() ends a stop() that waits for its callback, and one that waits for 
 })
 
 test('an eager rebalance during stop() does not tell a second time', async () => {
-  const { clock, bench, member } = await still()
+  const { clock, bench, member } = await stage()
   await using _ = bench
   await bench.fill('orders', PARTITIONS, 1)
   const events: RebalanceEvent['type'][] = []
@@ -107,7 +102,7 @@ test('an eager rebalance during stop() does not tell a second time', async () =>
 })
 
 test('stop() with less patience shortens the draining of a rebalance', async () => {
-  const { clock, bench, member } = await still()
+  const { clock, bench, member } = await stage()
   await using _ = bench
   await bench.fill('orders', PARTITIONS, 1)
   const events: RebalanceEvent['type'][] = []
@@ -132,7 +127,7 @@ test('stop() with less patience shortens the draining of a rebalance', async () 
 })
 
 test('a membership that is lost while it stops: told as lost, and nothing is waited for any more', async () => {
-  const { clock, bench, member } = await still()
+  const { clock, bench, member } = await stage()
   await using _ = bench
   await bench.fill('orders', PARTITIONS, 1)
   const events: RebalanceEvent[] = []
@@ -167,7 +162,7 @@ test('a membership that is lost while it stops: told as lost, and nothing is wai
 })
 
 test('work that could not be committed before its partition was given up is told', async () => {
-  const { clock, bench, member } = await still()
+  const { clock, bench, member } = await stage()
   await using _ = bench
   await bench.fill('orders', 1, 3)
   const fenced: object[] = []
@@ -183,7 +178,7 @@ test('work that could not be committed before its partition was given up is told
 
 test('start() that waits ends with stop() and with abort()', async () => {
   for (const end of ['stop', 'abort'] as const) {
-    const { clock, bench, member } = await still()
+    const { clock, bench, member } = await stage()
     await using _ = bench
     bench.broker.faults.on({ api: 'Metadata' }, { delayMs: 500 })
     const consumer = member()
@@ -197,7 +192,7 @@ test('start() that waits ends with stop() and with abort()', async () => {
 })
 
 test('a start() whose answer comes in the turn of the stop() has not started', async () => {
-  const { bench, member } = await still()
+  const { bench, member } = await stage()
   await using _ = bench
   const consumer = member()
   const starting = consumer.start()
@@ -225,7 +220,7 @@ class Schedule {
   readonly #member: (options: Partial<ConsumerOptions>) => Consumer
   readonly #assignor: AssignorName
 
-  constructor(random: Random, { clock, bench, member }: Awaited<ReturnType<typeof still>>) {
+  constructor(random: Random, { clock, bench, member }: Awaited<ReturnType<typeof stage>>) {
     this.#random = random
     this.#clock = clock
     this.#bench = bench
@@ -320,17 +315,17 @@ class Schedule {
 
 async function rehearse(round: number): Promise<void> {
   const random = seededRandom(seed + round)
-  const stage = await still(random)
-  await using bench = stage.bench
+  const set = await stage(random)
+  await using bench = set.bench
   await bench.fill('orders', PARTITIONS, 200)
-  const schedule = new Schedule(random, stage)
+  const schedule = new Schedule(random, set)
   try {
     for (let step = 0; step < 40 && schedule.failure === undefined; step++) {
       await schedule.act()
-      await stage.clock.advance(random.below(900))
+      await set.clock.advance(random.below(900))
     }
     for (const member of schedule.members) schedule.stop(member, 500)
-    await stage.clock.during(Promise.all(schedule.members.map(({ ending }) => ending)))
+    await set.clock.during(Promise.all(schedule.members.map(({ ending }) => ending)))
     if (schedule.failure !== undefined) throw schedule.failure
   } catch (error) {
     throw new Error(`round ${round}; see it again with OTTLA_SEED=${seed}\n${schedule.log.join('\n')}`, {

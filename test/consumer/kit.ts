@@ -8,6 +8,8 @@ import { Consumer, type ConsumerOptions } from '../../src/consumer/consumer.ts'
 import { offsetFetch, produce } from '../../src/protocol/messages/index.ts'
 import { type EncodeRecordBatchOptions, encodeRecordBatch } from '../../src/protocol/record-batch.ts'
 import { type Clock, systemClock } from '../../src/util/clock.ts'
+import { type Random, seededRandom } from '../../src/util/random.ts'
+import { VirtualClock } from '../../src/util/virtual-clock.ts'
 
 /** Short enough for tests, long enough for a busy machine. */
 export const quick = {
@@ -145,6 +147,20 @@ const clientOptions = (broker: EmbeddedCluster, more: Partial<ClientOptions> = {
     metadataMinIntervalMs: 5,
     ...more,
   })
+
+/** A bench whose clock stands still unless the test moves it, and members that live by it. */
+export async function still(random: Random = seededRandom(1), options: StartClusterOptions = {}) {
+  const clock = new VirtualClock()
+  const bench = await Bench.open({ clock, random, ...options })
+  const member = (options: Partial<ConsumerOptions> & { topics: readonly string[] }, client = {}) =>
+    bench.consumer(options, {
+      clock,
+      random: seededRandom(random.below(2 ** 31)),
+      requestTimeoutMs: 2000,
+      ...client,
+    })
+  return { clock, bench, member }
+}
 
 export const values = (count: number, from = 0): Produced[] =>
   Array.from({ length: count }, (_, index) => ({ value: `v${from + index}` }))
