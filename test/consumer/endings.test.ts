@@ -176,6 +176,42 @@ test('work that could not be committed before its partition was given up is told
   assert.deepEqual(fenced, [{ topic: 'orders', partition: 0, reason: 'commit', offset: 0, endOffset: 3 }])
 })
 
+test('finished work of a topic that was deleted holds up neither a stop nor the commits of the others', async () => {
+  const { clock, bench, member } = await still(undefined, { topics: { orders: 1, gone: 1 } })
+  await using _ = bench
+  for (const topic of ['orders', 'gone']) await bench.fill(topic, 1, 3)
+  const fenced: object[] = []
+  let handled = 0
+  const consumer = member({
+    topics: ['orders', 'gone'],
+    commitIntervalMs: 60_000,
+    onFenced: (report) => void fenced.push(report),
+  })
+  const running = consumer.run(() => void handled++)
+  await clock.until(() => handled === 6)
+  bench.broker.deleteTopic('gone')
+  const began = clock.monotonic()
+  await clock.during(consumer.stop())
+  await running
+  assert.ok(clock.monotonic() - began < 1000, `${clock.monotonic() - began} ms`)
+  assert.deepEqual(await bench.committed('orders', 1), [3])
+  assert.deepEqual(fenced, [{ topic: 'gone', partition: 0, reason: 'commit', offset: 0, endOffset: 3 }])
+})
+
+test('a coordinator that does not know a topic yet is asked again', async () => {
+  const { clock, bench, member } = await stage()
+  await using _ = bench
+  await bench.fill('orders', PARTITIONS, 1)
+  let handled = 0
+  const consumer = member({ commitIntervalMs: 60_000 })
+  const running = consumer.run(() => void handled++)
+  await clock.until(() => handled === PARTITIONS)
+  bench.broker.faults.on({ api: 'OffsetCommit', times: 5 }, { error: 'UNKNOWN_TOPIC_OR_PARTITION' })
+  await clock.during(consumer.stop())
+  await running
+  assert.deepEqual(await bench.committed('orders', PARTITIONS), Array(PARTITIONS).fill(1))
+})
+
 test('start() that waits ends with stop() and with abort()', async () => {
   for (const end of ['stop', 'abort'] as const) {
     const { clock, bench, member } = await stage()
