@@ -188,6 +188,23 @@ export class AssignedPartition implements FetchTarget {
     this.#checkDry()
   }
 
+  /**
+   * Gives back what waits and no handler has, to be fetched again from there on; returns whether that was anything.
+   * Not while its position is looked for or checked: what waits is handled before that is over.
+   */
+  unfetch(): boolean {
+    if (this.phase !== 'fetching') return false
+    const inWork = this.isRunning ? this.#waiting.shift() : undefined
+    const first = this.#waiting.peek()
+    if (first !== undefined) {
+      this.offset = first.chunk.position
+      while (this.#epochs.length > 1 && (this.#epochs.at(-1)?.from ?? -1) >= this.offset) this.#epochs.pop()
+      this.clear()
+    }
+    if (inWork !== undefined) this.#waiting.unshift(inWork)
+    return first !== undefined
+  }
+
   get waitingBytes(): number {
     return this.#waitingBytes
   }

@@ -175,7 +175,11 @@ export class Consumption {
     for (const partition of partitions) {
       this.#paused.add(partitionKey(partition))
       const assigned = this.#partitions.get(partitionKey(partition))
-      if (assigned !== undefined) assigned.isPaused = true
+      if (assigned === undefined) continue
+      assigned.isPaused = true
+      // Where room is short, what it holds is room for others; what its handler has, once that has ended.
+      this.#fetcher.wake(assigned)
+      if (assigned.isRunning) void assigned.idle().then(() => this.#fetcher.wake(assigned))
     }
   }
 
