@@ -4,8 +4,8 @@
  */
 import type { Cluster } from '../client/cluster.ts'
 import type { Connection } from '../client/connection.ts'
-import { BrokerError, errorCode, isRetriableCode } from '../protocol/error-codes.ts'
-import { mayPass, pauseBefore } from './retry.ts'
+import { BrokerError, errorCode } from '../protocol/error-codes.ts'
+import { codeMayPass, mayPass, pauseBefore } from './retry.ts'
 import { partitionKey, type TopicPartition } from './topic-partition.ts'
 
 export interface Answer<T> extends TopicPartition {
@@ -70,14 +70,11 @@ async function askOne<Q extends TopicPartition, T>(
   }
   for (const { topic, partition, errorCode: code, value } of given) {
     if (code === errorCode.NONE) answers.set(partitionKey({ topic, partition }), value)
-    else if (!isPassing(code)) {
+    else if (!codeMayPass(code)) {
       throw new BrokerError(code, `${doing} ${topic}/${partition}`, { topic, partition })
     }
   }
 }
-
-/** UNKNOWN_SERVER_ERROR is not retriable for Kafka, but says only that the broker has stumbled. */
-const isPassing = (code: number) => isRetriableCode(code) || code === errorCode.UNKNOWN_SERVER_ERROR
 
 /** A refresh that fails is one more reason to wait, and no other. */
 export async function refreshQuietly(
