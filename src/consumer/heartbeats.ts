@@ -63,7 +63,8 @@ export class Heartbeats {
       this.#schedule()
       // Asked before a beat: the process may have slept, and the beat under way may never be answered.
       if (this.isSessionOver) this.#ports.onSessionOver()
-      else if (!this.#isSending) void this.#beat()
+      // Who has nothing to lose, and waits for its assignment, beats on: the coordinator may have begun its session later.
+      if (!this.#isSending) void this.#beat()
     }, intervalMs)
   }
 

@@ -14,6 +14,7 @@ class SlowMember {
   readonly #bench: Bench
   #memberId = ''
   generation = -1
+  isIn = false
 
   constructor(bench: Bench) {
     this.#bench = bench
@@ -22,6 +23,14 @@ class SlowMember {
   async #connection(purpose = 'slow') {
     const node = await this.#bench.cluster.coordinator('group', 'group')
     return this.#bench.cluster.connection(node, { purpose })
+  }
+
+  /** Joins the next generation and takes what it is given there. */
+  async come(): Promise<void> {
+    this.isIn = false
+    await this.join()
+    await this.#sync()
+    this.isIn = true
   }
 
   async join(): Promise<void> {
@@ -46,8 +55,12 @@ class SlowMember {
       this.#memberId = joined.memberId
       if (joined.errorCode !== 0) continue
       this.generation = joined.generationId
-      break
+      return
     }
+  }
+
+  async #sync(): Promise<void> {
+    const connection = await this.#connection()
     await connection.request(syncGroup, {
       groupId: 'group',
       generationId: this.generation,
@@ -94,11 +107,8 @@ test('a member that waits longer for another one than its own session and rebala
   const running = consumer.run(() => void handled++)
   await clock.until(() => consumer.assignment().length === PARTITIONS)
   const slow = new SlowMember(bench)
-  let isIn = false
-  void slow.join().then(() => {
-    isIn = true
-  })
-  await clock.until(() => isIn && consumer.assignment().length === PARTITIONS / 2)
+  void slow.come()
+  await clock.until(() => slow.isIn && consumer.assignment().length === PARTITIONS / 2)
   const kept = consumer.assignment()
   // Its partitions were given up in one round and are given to the other in the next, which waits for that one.
   for (let round = 0; round < 20 && (await slow.isAwaited()); round++) {
@@ -108,8 +118,8 @@ test('a member that waits longer for another one than its own session and rebala
     assert.deepEqual(await bench.committed('orders', PARTITIONS), committedOf(kept[0]?.partition, handled))
   }
   assert.equal(handled, 20)
-  void slow.join()
-  await clock.until(() => slow.generation > 2)
+  void slow.come()
+  await clock.until(() => slow.isIn)
   assert.deepEqual(consumer.assignment(), kept)
   assert.deepEqual([...new Set(events)], ['assigned', 'revoked'])
   await clock.during(consumer.stop())
@@ -167,3 +177,23 @@ test('a JoinGroup that hangs: what is held is lost when the session is over, not
 
 const committedOf = (partition = 0, offset = 0) =>
   Array.from({ length: PARTITIONS }, (_, index) => (index === partition ? offset : 0))
+
+test('a newcomer that waits for its assignment longer than a session beats meanwhile', async () => {
+  const { clock, bench, events, consumer } = await stage()
+  await using _ = bench
+  const slow = new SlowMember(bench)
+  void slow.come()
+  await clock.until(() => slow.isIn)
+  const beats = bench.broker.faults.on({ api: 'Heartbeat', clientId: 'watched' }, { delayMs: 0 })
+  const running = consumer.run(() => undefined)
+  await clock.advance(quick.sessionTimeoutMs * 1.5)
+  // Its JoinGroup was held for longer than a session; so is its SyncGroup, as the leader of the group takes its time.
+  void slow.join()
+  await clock.until(() => slow.generation === 2)
+  await clock.advance(quick.sessionTimeoutMs * 1.5)
+  assert.equal(await slow.isAwaited(), false)
+  assert.ok(beats.hits > 20, `${beats.hits} heartbeats`)
+  assert.deepEqual(events, [])
+  consumer.abort()
+  await assert.rejects(running, { code: 'ABORTED' })
+})
