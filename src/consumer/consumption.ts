@@ -99,7 +99,11 @@ export class Consumption {
       options,
       positions,
       signal,
-      onLocated: (partition) => this.#fetcher.add(partition),
+      onLocated: (partition) => {
+        this.#fetcher.add(partition)
+        // A beginning that was found and not committed would be looked for again after a crash: elsewhere, with `latest`.
+        if (partition.commitPoint() !== undefined) this.#committer.finished(0)
+      },
       onFatal: fail,
     })
     this.#fetcher = new Fetcher({
