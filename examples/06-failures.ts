@@ -9,7 +9,7 @@ try {
   const consumer = kafka.consumer({
     groupId: 'mailer',
     topics: ['mails'],
-    failure: { retries: 2, minBackoffMs: 10, maxBackoffMs: 100, then: 'skip' },
+    failure: { retries: 2, minBackoffMs: 10, maxBackoffMs: 100, onExhausted: 'skip' },
     onSkip: (report) => console.log(`skipped offset ${report.offset}: ${report.error.message}`),
   })
   const seen: string[] = []

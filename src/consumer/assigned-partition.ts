@@ -63,14 +63,21 @@ export class AssignedPartition implements FetchTarget {
   /** Waits for a free place among the running ones. */
   isQueued = false
 
+  // ------------------------------------------------------------------------------------- for its ending
+  /** The user has been told that it was revoked or lost. */
+  isEndTold = false
+
   readonly #waiting = new Fifo<Waiting>()
   #waitingBytes = 0
   #tracker: CompletionTracker | undefined
   /** Where the epochs of the records read begin, ascending. */
   #epochs: { from: number; leaderEpoch: number }[] = []
   #committed = -1
+  /** Where finished work begins that is not committed. */
+  #uncommittedFrom = -1
   #isDraining = false
   #isClosed = false
+  #wasCutOff = false
   readonly #ending = new AbortController()
   readonly #deadline = new AbortController()
   #idleWaiters: (() => void)[] = []
@@ -101,6 +108,7 @@ export class AssignedPartition implements FetchTarget {
     this.offset = position.offset
     this.#epochs = [{ from: -1, leaderEpoch: position.leaderEpoch }]
     this.#committed = committed
+    this.#uncommittedFrom = position.offset
     this.retryAt = 0
     this.failures = 0
     this.damages = 0
@@ -131,14 +139,14 @@ export class AssignedPartition implements FetchTarget {
 
   committed(offset: number): void {
     this.#committed = offset
+    this.#uncommittedFrom = offset
   }
 
-  /** Finished and not committed: from the last commit up to the mark. */
+  /** Finished and not committed: from the last commit, or where it was begun, up to the mark. */
   uncommitted(): { offset: number; endOffset: number } | undefined {
-    const endOffset = this.#tracker?.mark ?? -1
-    return endOffset > this.#committed && this.#committed >= 0
-      ? { offset: this.#committed, endOffset }
-      : undefined
+    if (this.#isClosed || this.#tracker === undefined) return undefined
+    const { mark } = this.#tracker
+    return mark > this.#uncommittedFrom ? { offset: this.#uncommittedFrom, endOffset: mark } : undefined
   }
 
   #epochBefore(offset: number): number {
@@ -189,6 +197,23 @@ export class AssignedPartition implements FetchTarget {
     this.#checkDry()
   }
 
+  /**
+   * Gives back what waits and no handler has, to be fetched again from there on; returns whether that was anything.
+   * Not while its position is looked for or checked: what waits is handled before that is over.
+   */
+  unfetch(): boolean {
+    if (this.phase !== 'fetching') return false
+    const inWork = this.isRunning ? this.#waiting.shift() : undefined
+    const first = this.#waiting.peek()
+    if (first !== undefined) {
+      this.offset = first.chunk.position
+      while (this.#epochs.length > 1 && (this.#epochs.at(-1)?.from ?? -1) >= this.offset) this.#epochs.pop()
+      this.clear()
+    }
+    if (inWork !== undefined) this.#waiting.unshift(inWork)
+    return first !== undefined
+  }
+
   get waitingBytes(): number {
     return this.#waitingBytes
   }
@@ -227,7 +252,16 @@ export class AssignedPartition implements FetchTarget {
     return this.isRunning ? new Promise((resolve) => this.#idleWaiters.push(resolve)) : Promise.resolve()
   }
 
-  /** Resolves when, besides, nothing waits for one. */
+  /** Resolves when no handler has work of this partition, or those that have were told to give up. */
+  drained(): Promise<void> {
+    if (this.#deadline.signal.aborted) return Promise.resolve()
+    const expired = new Promise<void>((resolve) => {
+      this.#deadline.signal.addEventListener('abort', () => resolve(), { once: true })
+    })
+    return Promise.race([this.idle(), expired])
+  }
+
+  /** Resolves when no handler has it and nothing waits for one. */
   dry(): Promise<void> {
     const waiting = new Promise<void>((resolve) => this.#dryWaiters.push(resolve))
     this.#checkDry()
@@ -249,6 +283,11 @@ export class AssignedPartition implements FetchTarget {
 
   get isClosed(): boolean {
     return this.#isClosed
+  }
+
+  /** A handler was at work when it was closed. */
+  get wasCutOff(): boolean {
+    return this.#wasCutOff
   }
 
   /** Fires when draining begins: waits between retries end. */
@@ -278,6 +317,7 @@ export class AssignedPartition implements FetchTarget {
   /** The partition is given up: what ends later does not count. */
   close(reason: Error): void {
     this.drain()
+    this.#wasCutOff = this.isRunning
     this.#isClosed = true
     this.expire(reason)
   }

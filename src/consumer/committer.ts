@@ -10,17 +10,20 @@ import { errorCode } from '../protocol/error-codes.ts'
 import { offsetCommit } from '../protocol/messages/index.ts'
 import { backoffMs } from '../util/backoff.ts'
 import { sleep, type Timer } from '../util/clock.ts'
+import { refreshQuietly } from './ask-leaders.ts'
 import type { AssignedPartition, Position } from './assigned-partition.ts'
 import type { ResolvedConsumerOptions } from './consumer-options.ts'
 import type { CoordinatorLink } from './coordinator-link.ts'
 import { type Identity, refusal, verdictOf } from './membership.ts'
-import { mayPass } from './retry.ts'
+import { asOttlaError, mayPass } from './retry.ts'
 import { settledWithin } from './settled-within.ts'
 
 export interface CommitterPorts {
   readonly cluster: Cluster
   readonly link: CoordinatorLink
   readonly options: ResolvedConsumerOptions
+  /** Fires when nothing more is to be waited for. */
+  readonly signal: AbortSignal
   /** Everything that is assigned now. */
   readonly partitions: () => Iterable<AssignedPartition>
   /** As whom to commit; undefined while there is no membership. */
@@ -46,6 +49,8 @@ export class Committer {
   #isStopped = false
   /** The coordinator has refused for good. */
   #isHopeless = false
+  /** Those of which the coordinator has said that it does not know them. */
+  readonly #unknown = new WeakSet<AssignedPartition>()
 
   constructor(ports: CommitterPorts) {
     this.#ports = ports
@@ -59,21 +64,39 @@ export class Committer {
   }
 
   /**
-   * Commits all that is finished in these partitions, trying until `deadline` (monotonic). Returns whether nothing
-   * is left uncommitted.
+   * Commits all that is finished in these partitions, trying until `deadline` (monotonic). Not waited for is what
+   * was finished of a topic that has been deleted. Returns whether nothing else is left uncommitted.
    */
   async flush(partitions: readonly AssignedPartition[], deadline: number): Promise<boolean> {
     const { clock, minBackoffMs: minMs, maxBackoffMs: maxMs, random } = this.#ports.cluster.options
-    const isDue = () => partitions.some((partition) => partition.commitPoint() !== undefined)
+    const isDue = () =>
+      partitions.some((partition) => partition.commitPoint() !== undefined && !this.#isGone(partition))
     for (let attempt = 0; isDue(); ) {
       const left = deadline - clock.monotonic()
       if (left <= 0 || this.#isStopped || this.#isHopeless) return false
       const attempted = this.#commit()
       if (!(await settledWithin(attempted, clock, left))) return !isDue()
       if ((await attempted) || !isDue()) continue
-      await sleep(clock, Math.min(left, backoffMs(attempt++, { minMs, maxMs }, random)))
+      const delayMs = Math.min(left, backoffMs(attempt++, { minMs, maxMs }, random))
+      // Cut short by the signal: the next turn of the loop sees that it is stopped.
+      await sleep(clock, delayMs, this.#ports.signal).catch(() => undefined)
     }
     return true
+  }
+
+  /** Whether the coordinator does not know it, and the cluster's metadata, asked after that, do not either. */
+  #isGone(partition: AssignedPartition): boolean {
+    if (!this.#unknown.has(partition)) return false
+    return this.#ports.cluster.topic(partition.topic)?.errorCode === errorCode.UNKNOWN_TOPIC_OR_PARTITION
+  }
+
+  /** Its topic was deleted, or is so new that the coordinator has not heard of it. */
+  #doubt(partitions: readonly AssignedPartition[]): void {
+    for (const partition of partitions) this.#unknown.add(partition)
+    const { cluster, signal, onFatal } = this.#ports
+    refreshQuietly(cluster, partitions, signal).catch((error) => {
+      if (!signal.aborted) onFatal(asOttlaError(error))
+    })
   }
 
   /** Nothing is committed by itself any more; `flush` still works until `close`. */
@@ -179,12 +202,14 @@ export class Committer {
       const code =
         codes.get(one.partition.topic)?.get(one.partition.partition) ?? errorCode.UNKNOWN_SERVER_ERROR
       if (code === errorCode.NONE) one.partition.committed(one.position.offset)
+      if (!isUnknown(code)) this.#unknown.delete(one.partition)
       const group = answers.get(code)
       if (group === undefined) answers.set(code, [one])
       else group.push(one)
     }
     for (const [code, group] of answers) {
       if (code !== errorCode.NONE) this.#note(code, group[0] as Due, identity)
+      if (isUnknown(code)) this.#doubt(group.map(({ partition }) => partition))
       this.#tell(code, group, identity)
     }
     return answers.size === 1 && answers.has(errorCode.NONE)
@@ -222,6 +247,9 @@ export class Committer {
     }
   }
 }
+
+const isUnknown = (code: number) =>
+  code === errorCode.UNKNOWN_TOPIC_OR_PARTITION || code === errorCode.UNKNOWN_TOPIC_ID
 
 function topicsOf(due: readonly Due[]) {
   const topics = new Map<string, { name: string; partitions: CommitPartition[] }>()

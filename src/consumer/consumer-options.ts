@@ -32,7 +32,7 @@ export interface FailureOptions {
    * What comes after the last retry. `stop` (default): the consumer stops and `run()` rejects with
    * HANDLER_FAILED; the record is not committed. `skip`: the record is reported to `onSkip`, which has to be there, and counts as finished.
    */
-  readonly then?: 'stop' | 'skip'
+  readonly onExhausted?: 'stop' | 'skip'
 }
 
 export interface ConsumerOptions {
@@ -151,8 +151,8 @@ const failureTable = {
   retries: { check: is.integer(0, 0x7fff_ffff), default: 5 },
   minBackoffMs: { check: is.milliseconds(0), default: 100 },
   maxBackoffMs: { check: is.milliseconds(0), default: 10_000 },
-  // biome-ignore lint/suspicious/noThenProperty: the word that reads right; the table is never awaited
-  then: { check: is.oneOf('stop', 'skip'), default: 'stop' as const },
+  // `then` would make the options look like a promise, to linters and to `await`.
+  onExhausted: { check: is.oneOf('stop', 'skip'), default: 'stop' as const, otherNames: ['then'] },
 } as const
 
 const resolveFailure = (value: unknown) => resolveOptions('consumer.failure', failureTable, value)
@@ -228,10 +228,10 @@ export function resolveConsumerOptions(given: ConsumerOptions): ResolvedConsumer
   const options = resolve(given)
   const { drainTimeoutMs, rebalanceTimeoutMs, heartbeatIntervalMs, sessionTimeoutMs } = options
   // A skip that nobody is told of would be a silent one.
-  if (options.failure.then === 'skip' && options.onSkip === undefined) {
+  if (options.failure.onExhausted === 'skip' && options.onSkip === undefined) {
     throw new OttlaError(
       'INVALID_OPTION',
-      "consumer: failure.then 'skip' needs onSkip, which is told of each skip",
+      "consumer: failure.onExhausted 'skip' needs onSkip, which is told of each skip",
       {
         path: 'consumer.onSkip',
       },

@@ -10,7 +10,8 @@ export interface RebalanceEvent {
   /**
    * `assigned`: these are ours now, and are read from once the callback is done. `revoked`: they are being given
    * up; their handlers have ended or run into the deadline, their finished work is committed after the callback.
-   * `lost`: they were taken away (the session ended, or the member was unknown): nothing can be committed any more.
+   * `lost`: they were taken away (the session ended, or the member was unknown), or the consumer was aborted: nothing
+   * can be committed any more. What was assigned is told as gone once, as the one or as the other.
    */
   readonly type: 'assigned' | 'revoked' | 'lost'
   readonly partitions: readonly TopicPartition[]
@@ -29,7 +30,7 @@ export interface CommitReport {
   readonly error?: OttlaError
 }
 
-/** Work that was given up by `failure: { then: 'skip' }`. */
+/** Work that was given up by `failure: { onExhausted: 'skip' }`. */
 export interface SkipReport {
   readonly topic: string
   readonly partition: number
@@ -49,7 +50,7 @@ export interface SkipReport {
 export interface FencedReport {
   readonly topic: string
   readonly partition: number
-  /** `late`: a handler ended after the partition was gone. `commit`: the coordinator refused the commit. */
+  /** `late`: a handler ended after the partition was gone. `commit`: finished, but gone before it could be committed. */
   readonly reason: 'late' | 'commit'
   /** First offset whose result does not count. */
   readonly offset: number

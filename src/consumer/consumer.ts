@@ -7,6 +7,7 @@
  *
  * One way of consuming per consumer: `run`, `runBatches` or iteration. Stopped is for good; make another one.
  */
+import { aborted } from '../client/cancellation.ts'
 import type { Cluster } from '../client/cluster.ts'
 import { OttlaError } from '../errors.ts'
 import { type Deferred, deferred } from '../util/deferred.ts'
@@ -51,6 +52,8 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
   readonly #cluster: Cluster
   readonly #options: ResolvedConsumerOptions
   readonly #done: Deferred<void> = deferred()
+  /** Fires when stop() or abort() is called, whichever comes first: a start() that waits is over. */
+  readonly #ending = new AbortController()
   #state: ConsumerState = 'idle'
   #hasHandler = false
   #consumption: Consumption | undefined
@@ -85,11 +88,13 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
   async start(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     if (this.#state !== 'idle') throw this.#refusal('start')
     this.#state = 'starting'
-    const { signal } = options
-    const waiting = signal === undefined ? {} : { signal }
+    const given = options.signal === undefined ? [] : [options.signal]
+    const signal = AbortSignal.any([this.#ending.signal, ...given])
     try {
-      await this.#cluster.refresh({ topics: this.#options.topics, ...waiting })
-      await this.#cluster.coordinator('group', this.#options.groupId, waiting)
+      await this.#cluster.refresh({ topics: this.#options.topics, signal })
+      await this.#cluster.coordinator('group', this.#options.groupId, { signal })
+      // The answer may have come in the same turn as the end.
+      if (this.#ending.signal.aborted) throw aborted(`start() of ${this.groupId}`, this.#ending.signal)
     } finally {
       if (this.#state === 'starting') this.#state = 'idle'
     }
@@ -101,7 +106,7 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
    * offsets; partitions side by side, up to `concurrency`.
    *
    * Resolves after `stop`.
-   * @throws HANDLER_FAILED after the last retry with `failure.then: 'stop'`; OUT_OF_RANGE; GROUP_FENCED; CORRUPT_BATCH;
+   * @throws HANDLER_FAILED after the last retry with `failure.onExhausted: 'stop'`; OUT_OF_RANGE; GROUP_FENCED; CORRUPT_BATCH;
    *   what the brokers refuse for good, by Kafka's name; ABORTED after `abort`; INVALID_STATE
    */
   run(handler: RecordHandler): Promise<void> {
@@ -183,11 +188,15 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
    * commit and the good-bye take up to 5 s more where the coordinator does not answer.
    */
   stop(options: { readonly timeoutMs?: number } = {}): Promise<StopResult> {
+    this.#ending.abort(new OttlaError('ABORTED', 'the consumer was stopped'))
     this.#stopping ??= this.#stop(options.timeoutMs ?? this.#options.drainTimeoutMs)
     return this.#stopping
   }
 
-  /** Ends at once: what runs is told by its signal, nothing more is committed, and the group finds out by itself. */
+  /**
+   * Ends at once, a stop() that waits included: what runs is told by its signal, `onRebalance` that all is lost, nothing
+   * more is committed, and the group finds out by itself.
+   */
   abort(reason?: unknown): void {
     if (this.#state === 'stopped' || this.#state === 'failed') return
     const error = new OttlaError(
@@ -196,6 +205,7 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
       reason === undefined ? {} : { cause: reason },
     )
     this.#failure = error
+    this.#ending.abort(error)
     this.#stopping ??= Promise.resolve({ unfinished: this.assignment() })
     this.#stream?.leave()
     this.#consumption?.abort(error)

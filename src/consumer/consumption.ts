@@ -5,7 +5,7 @@
  *       ▲                                                                                   │
  *       └──────────────── committer ◀──────────────────── finished ─────────────────────────┘
  *
- * Owns which partitions are assigned, and how they are given up: drained until a deadline, then committed, then closed.
+ * Owns which partitions are assigned; how they are given up is in endings.ts.
  * Invariant: a partition is in the map from its assignment until it is closed, and no partition is begun while a
  * handler of its earlier life here still runs.
  */
@@ -17,6 +17,7 @@ import type { ResolvedConsumerOptions } from './consumer-options.ts'
 import type { FencedReport, RebalanceEvent } from './consumer-reports.ts'
 import { CoordinatorLink } from './coordinator-link.ts'
 import type { Runner } from './dispatcher.ts'
+import { Endings } from './endings.ts'
 import { FailurePolicy } from './failure-policy.ts'
 import { Fetcher } from './fetcher.ts'
 import { Group } from './group.ts'
@@ -47,11 +48,10 @@ export class Consumption {
   readonly #onFailed: (error: unknown) => void
   readonly #closing = new AbortController()
   readonly #partitions = new Map<string, AssignedPartition>()
-  /** Given up while a handler ran; by partition, until it has ended. */
-  readonly #lingering = new Map<string, Promise<void>>()
   readonly #paused = new Set<string>()
-  readonly #links: readonly [membership: CoordinatorLink, offsets: CoordinatorLink]
+  readonly #links: readonly [held: CoordinatorLink, prompt: CoordinatorLink]
   readonly #group: Group
+  readonly #endings: Endings
   readonly #committer: Committer
   readonly #fetcher: Fetcher
   readonly #starter: PartitionStarter
@@ -64,7 +64,7 @@ export class Consumption {
     const { groupId } = options
     const id = cluster.options.random.bytes(6).toString('hex')
     const link = (what: string) => new CoordinatorLink({ cluster, groupId, purpose: `${what}:${id}`, signal })
-    const links = [link('group'), link('offsets')] as const
+    const links = [link('join'), link('group')] as const
     this.#cluster = cluster
     this.#options = options
     this.#onFailed = onFailed
@@ -74,6 +74,7 @@ export class Consumption {
       cluster,
       options,
       link: links[0],
+      promptLink: links[1],
       signal,
       owned: () => [...this.#partitions.values()].map(({ topic, partition }) => ({ topic, partition })),
       assign: (partitions) => this.#assign(partitions),
@@ -85,18 +86,24 @@ export class Consumption {
       cluster,
       options,
       link: links[1],
+      signal,
       partitions: () => this.#partitions.values(),
       identity: () => this.#group.identity(),
       onLost: (code, identity) => this.#group.refused(code, identity),
       onFatal: fail,
     })
+    this.#endings = this.#makeEndings()
     const positions = new Positions({ cluster, options, link: links[1] })
     this.#starter = new PartitionStarter({
       cluster,
       options,
       positions,
       signal,
-      onLocated: (partition) => this.#fetcher.add(partition),
+      onLocated: (partition) => {
+        this.#fetcher.add(partition)
+        // A beginning that was found and not committed would be looked for again after a crash: elsewhere, with `latest`.
+        if (partition.commitPoint() !== undefined) this.#committer.finished(0)
+      },
       onFatal: fail,
     })
     this.#fetcher = new Fetcher({
@@ -112,6 +119,23 @@ export class Consumption {
     })
     this.#runner = runner(this.#workPorts(), fail)
     this.#unwatch = cluster.watch(options.topics)
+  }
+
+  #makeEndings(): Endings {
+    return new Endings({
+      clock: this.#cluster.options.clock,
+      signal: this.#closing.signal,
+      onDraining: (partition) => this.#fetcher.remove(partition),
+      tell: (type, partitions) => this.#tell(type, partitions),
+      commit: (partitions, deadline) => this.#committer.flush(partitions, deadline),
+      onUncommitted: ({ topic, partition }, range) =>
+        this.#fenced({ topic, partition, reason: 'commit', ...range }),
+      onClosed: (partition) => {
+        const key = partitionKey(partition)
+        if (this.#partitions.get(key) === partition) this.#partitions.delete(key)
+        this.#fetcher.remove(partition)
+      },
+    })
   }
 
   #workPorts(): WorkPorts {
@@ -155,7 +179,11 @@ export class Consumption {
     for (const partition of partitions) {
       this.#paused.add(partitionKey(partition))
       const assigned = this.#partitions.get(partitionKey(partition))
-      if (assigned !== undefined) assigned.isPaused = true
+      if (assigned === undefined) continue
+      assigned.isPaused = true
+      // Where room is short, what it holds is room for others; what its handler has, once that has ended.
+      this.#fetcher.wake(assigned)
+      if (assigned.isRunning) void assigned.idle().then(() => this.#fetcher.wake(assigned))
     }
   }
 
@@ -193,7 +221,7 @@ export class Consumption {
     await this.#tell('assigned', partitions)
     const free: AssignedPartition[] = []
     for (const partition of assigned) {
-      const lingering = this.#lingering.get(partitionKey(partition))
+      const lingering = this.#endings.lingering(partition)
       if (lingering === undefined) free.push(partition)
       // Order holds over a rebalance too: the handler that came too late ends first.
       else void lingering.then(() => this.#starter.start([partition]))
@@ -205,59 +233,12 @@ export class Consumption {
     const { drainTimeoutMs, rebalanceTimeoutMs } = this.#options
     const reason = new OttlaError('DRAIN_TIMEOUT', `given up: ${listPartitions(partitions)}`)
     const farewellMs = Math.min(FAREWELL_MS, (rebalanceTimeoutMs - drainTimeoutMs) / 2)
-    await this.#giveUp(this.#find(partitions), { drainTimeoutMs, farewellMs, reason })
+    await this.#endings.giveUp(this.#find(partitions), { drainTimeoutMs, farewellMs, reason })
   }
 
   #lose(partitions: readonly TopicPartition[]): void {
-    const lost = this.#find(partitions)
     const reason = new OttlaError('DRAIN_TIMEOUT', `taken away: ${listPartitions(partitions)}`)
-    for (const partition of lost) {
-      const uncommitted = partition.uncommitted()
-      if (uncommitted !== undefined) {
-        const { topic, partition: number } = partition
-        this.#fenced({ topic, partition: number, reason: 'commit', ...uncommitted })
-      }
-      this.#close(partition, reason)
-    }
-    if (lost.length > 0) void this.#tell('lost', partitions)
-  }
-
-  /** Drains until the deadline, commits, closes; returns those whose handlers still run. */
-  async #giveUp(
-    partitions: readonly AssignedPartition[],
-    how: { readonly drainTimeoutMs: number; readonly farewellMs: number; readonly reason: OttlaError },
-  ): Promise<AssignedPartition[]> {
-    if (partitions.length === 0) return []
-    const { clock } = this.#cluster.options
-    for (const partition of partitions) {
-      partition.drain()
-      this.#fetcher.remove(partition)
-    }
-    await settledWithin(
-      Promise.all(partitions.map((partition) => partition.idle())),
-      clock,
-      how.drainTimeoutMs,
-    )
-    for (const partition of partitions) if (partition.isRunning) partition.expire(how.reason)
-    const deadline = clock.monotonic() + how.farewellMs
-    // The callback may commit elsewhere what it knows to be finished; it is given as long as our own commit.
-    await settledWithin(this.#tell('revoked', partitions), clock, how.farewellMs)
-    await this.#committer.flush(partitions, Math.max(deadline, clock.monotonic() + how.farewellMs / 2))
-    const running = partitions.filter(({ isRunning }) => isRunning)
-    for (const partition of partitions) this.#close(partition, how.reason)
-    return running
-  }
-
-  #close(partition: AssignedPartition, reason: OttlaError): void {
-    const key = partitionKey(partition)
-    if (this.#partitions.get(key) === partition) this.#partitions.delete(key)
-    partition.close(reason)
-    this.#fetcher.remove(partition)
-    if (!partition.isRunning) return
-    const idle: Promise<void> = partition.idle().then(() => {
-      if (this.#lingering.get(key) === idle) this.#lingering.delete(key)
-    })
-    this.#lingering.set(key, idle)
+    this.#endings.lose(this.#find(partitions), reason)
   }
 
   #find(partitions: readonly TopicPartition[]): AssignedPartition[] {
@@ -273,21 +254,25 @@ export class Consumption {
     this.#isStopping = true
     const reason = new OttlaError('DRAIN_TIMEOUT', 'the consumer stops and does not wait any longer')
     const all = [...this.#partitions.values()]
-    const running = await this.#giveUp(all, { drainTimeoutMs, farewellMs: FAREWELL_MS, reason })
-    await settledWithin(this.#group.leave(GOODBYE_MS), this.#cluster.options.clock, GOODBYE_MS)
+    await this.#endings.giveUp(all, { drainTimeoutMs, farewellMs: FAREWELL_MS, reason })
+    // Aborted meanwhile: nothing is left to say good-bye with.
+    if (!this.#closing.signal.aborted) {
+      await settledWithin(this.#group.leave(GOODBYE_MS), this.#cluster.options.clock, GOODBYE_MS)
+    }
     this.#end(reason)
-    return running.map(({ topic, partition }) => ({ topic, partition }))
+    return all.filter(({ wasCutOff }) => wasCutOff).map(({ topic, partition }) => ({ topic, partition }))
   }
 
-  /** Ends at once: nothing more is committed, nobody is told. */
+  /** Ends at once: nothing more is waited for or committed. */
   abort(reason: OttlaError): void {
     this.#isStopping = true
-    for (const partition of [...this.#partitions.values()]) this.#close(partition, reason)
     this.#group.abort()
     this.#end(reason)
+    this.#endings.cut([...this.#partitions.values()], reason)
   }
 
   #end(reason: OttlaError): void {
+    if (this.#closing.signal.aborted) return
     this.#committer.close()
     this.#fetcher.close()
     this.#unwatch()

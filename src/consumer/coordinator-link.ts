@@ -2,7 +2,8 @@
  * The way to the coordinator of a group: who it is, and a connection of one's own to it.
  *
  * A broker answers the requests of a connection one after the other, and holds a JoinGroup until all members have
- * joined; commits behind it would wait as long. So a consumer has two links: one for the membership, one for offsets.
+ * joined; what is behind it would wait as long. So a consumer has two links: one for joining, and one for what is
+ * answered at once: heartbeats and offsets.
  *
  * Nobody else uses what a link has opened, so nobody else would close it: the connection to a former coordinator goes
  * when the link is connected to the next one and no answer is due any more.

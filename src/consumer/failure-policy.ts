@@ -13,7 +13,7 @@ import type { ConsumerRecord } from './consumer-record.ts'
 
 /**
  * Thrown by a batch handler that knows at which record it failed: those before it count as finished, and the retry
- * begins with it. With `then: 'skip'` that record alone is given up.
+ * begins with it. With `onExhausted: 'skip'` that record alone is given up.
  */
 export class FailedAtError extends OttlaError {
   declare readonly offset: number
@@ -69,14 +69,14 @@ export class FailurePolicy {
   async giveUp(partition: AssignedPartition, forlorn: Forlorn): Promise<void> {
     const { failure, onSkip } = this.#options
     const error = handlerFailed(partition, forlorn)
-    if (failure.then === 'stop') throw error
+    if (failure.onExhausted === 'stop') throw error
     await this.report(partition, { ...forlorn, error }, onSkip)
   }
 
   /** A batch that cannot be read: no retry helps. */
   async unreadable(partition: AssignedPartition, range: { first: number; last: number }, error: OttlaError) {
     const { failure, onSkip } = this.#options
-    if (failure.then === 'stop') throw located(partition, range.first, error)
+    if (failure.onExhausted === 'stop') throw located(partition, range.first, error)
     const forlorn = { offset: range.first, lastOffset: range.last, attempt: 0, records: () => [], error }
     await this.report(partition, forlorn, onSkip)
   }

@@ -240,10 +240,11 @@ export class Fetcher {
     this.#budget.divide(this.#partitions.size, this.#brokers.size)
   }
 
-  /** Copies what is left of responses that are held for little of them. */
+  /** Gives back what is paused, which may stay so for good, and copies what is left of responses held for little. */
   #compact(): boolean {
     let freed = false
     for (const partition of this.#partitions) {
+      if (partition.isPaused) freed = partition.unfetch() || freed
       for (const response of partition.responses()) freed = response.compact() || freed
     }
     return freed

@@ -11,6 +11,7 @@
  */
 import type { Cluster } from '../client/cluster.ts'
 import { OttlaError } from '../errors.ts'
+import { errorCode } from '../protocol/error-codes.ts'
 import {
   assignment,
   decodeConsumerProtocol,
@@ -31,7 +32,10 @@ import { addedTo, byTopic, type TopicPartition } from './topic-partition.ts'
 
 export interface GroupPorts {
   readonly cluster: Cluster
+  /** For what the coordinator holds until all members have come: JoinGroup and SyncGroup. */
   readonly link: CoordinatorLink
+  /** For what it answers at once: heartbeats, also while a JoinGroup is held, and the good-bye. */
+  readonly promptLink: CoordinatorLink
   readonly options: ResolvedConsumerOptions
   readonly signal: AbortSignal
   /** What is assigned and not given up. */
@@ -74,14 +78,14 @@ export class Group {
   #unlisten: (() => void) | undefined
 
   constructor(ports: GroupPorts) {
-    const { cluster, link, options } = ports
+    const { cluster, promptLink, options } = ports
     this.#ports = ports
     this.#leader = new GroupLeader(cluster, options.groupId)
     // As in Java: one eager assignor among those offered makes the member eager.
     this.#isEager = options.assignors.some((name) => assignors[name].protocol === 'eager')
     this.#heartbeats = new Heartbeats({
       clock: cluster.options.clock,
-      link,
+      link: promptLink,
       groupId: options.groupId,
       groupInstanceId: options.groupInstanceId,
       intervalMs: options.heartbeatIntervalMs,
@@ -127,14 +131,12 @@ export class Group {
 
   /** Stops the loop and, but for a static member, tells the coordinator. Afterwards nothing is sent any more. */
   async leave(timeoutMs: number): Promise<void> {
-    const { memberId, isStable } = this.#membership
+    const { memberId } = this.#membership
     this.#end()
-    const { link, options, cluster } = this.#ports
+    const { promptLink, options, cluster } = this.#ports
     if (memberId === '' || options.groupInstanceId !== undefined) return
-    // A JoinGroup that the coordinator holds would hold up what comes behind it on the same connection.
-    if (!isStable) link.close()
     try {
-      await link.request(
+      await promptLink.request(
         leaveGroup,
         (version) => ({
           groupId: options.groupId,
@@ -182,7 +184,6 @@ export class Group {
     if (this.#isEager && owned().length > 0) await revoke(owned())
     if (this.#isEnding) return
     this.#mustRejoin = deferred()
-    this.#heartbeats.stop()
     const joined = await this.#join()
     const assigned = await this.#sync(joined)
     await this.#apply(assigned)
@@ -192,6 +193,9 @@ export class Group {
     const { options, link, cluster } = this.#ports
     const { groupId, groupInstanceId = null, sessionTimeoutMs, rebalanceTimeoutMs } = options
     const sentAt = cluster.options.clock.monotonic()
+    this.#membership.joining()
+    // The group waits for the slowest member by that one's rebalance timeout, which may be longer than ours: then the
+    // same is asked again. Heartbeats tell meanwhile that we are waited for, too.
     const joined = await link.request(
       joinGroup,
       (version) => ({
@@ -209,7 +213,9 @@ export class Group {
     this.#check('join', joined.errorCode)
     this.#checkEnding()
     this.#heartbeats.heard(sentAt)
-    this.#membership.joined(joined.memberId, joined.generationId)
+    const identity = { memberId: joined.memberId, generation: joined.generationId }
+    this.#membership.joined(identity)
+    this.#heartbeats.start(identity)
     return joined
   }
 
@@ -253,7 +259,6 @@ export class Group {
     this.#checkEnding()
     this.#heartbeats.heard(sentAt)
     this.#membership.synced()
-    this.#heartbeats.start({ memberId, generation })
     // A member for which nothing is left gets no bytes at all.
     if (synced.assignment.length === 0) return []
     return decodeConsumerProtocol(assignment, synced.assignment).assignedPartitions.flatMap(
@@ -313,11 +318,11 @@ export class Group {
   // --------------------------------------------------------------------------------------- what is told
 
   #onHeartbeat(code: number, identity: Identity): void {
-    const { link, fail, options } = this.#ports
+    const { promptLink, fail, options } = this.#ports
     const verdict = verdictOf('heartbeat', code)
     if (verdict === 'rejoin') {
       if (this.#membership.isStable) this.rejoin('the group is rebalancing')
-    } else if (verdict === 'coordinator') link.forget()
+    } else if (verdict === 'coordinator') promptLink.forget()
     else if (verdict === 'lost') this.#voidIfCurrent(code, identity)
     else if (verdict === 'fenced' || verdict === 'fatal') fail(refusal(code, 'a heartbeat', options.groupId))
   }
@@ -326,6 +331,9 @@ export class Group {
     const current = this.#membership.identity()
     if (current === undefined || current.generation !== identity.generation) return
     if (current.memberId !== identity.memberId || this.#isEnding) return
+    // The next generation may have begun, with the answer to our JoinGroup on its way on the other connection: that
+    // answer tells whether we are in it.
+    if (code === errorCode.ILLEGAL_GENERATION && this.#membership.isJoining) return
     this.#void(code)
     this.rejoin('the coordinator does not know this membership')
   }

@@ -1,6 +1,6 @@
 /**
- * Heartbeats of one generation, on timers of their own: no handler and no drain holds them up, as long as the event
- * loop turns. Also knows when the session is over by our own clock: the coordinator has not answered anything sent
+ * Heartbeats of one generation, on timers of their own: no handler, no drain and no JoinGroup that the
+ * coordinator holds keeps them up, as long as the event loop turns. Also knows when the session is over by our own clock: the coordinator has not answered anything sent
  * within `sessionTimeoutMs`, so it may have given our partitions away.
  */
 import { errorCode } from '../protocol/error-codes.ts'
@@ -63,7 +63,8 @@ export class Heartbeats {
       this.#schedule()
       // Asked before a beat: the process may have slept, and the beat under way may never be answered.
       if (this.isSessionOver) this.#ports.onSessionOver()
-      else if (!this.#isSending) void this.#beat()
+      // Who has nothing to lose, and waits for its assignment, beats on: the coordinator may have begun its session later.
+      if (!this.#isSending) void this.#beat()
     }, intervalMs)
   }
 

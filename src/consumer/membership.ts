@@ -104,6 +104,7 @@ export class Membership {
   #generation = -1
   #ownedGeneration = -1
   #stable = false
+  #isJoining = false
 
   /** Empty before the coordinator has given one. */
   get memberId(): string {
@@ -125,6 +126,11 @@ export class Membership {
     return this.#stable
   }
 
+  /** A JoinGroup is under way, or its answer was lost: the coordinator may be in the next generation already. */
+  get isJoining(): boolean {
+    return this.#isJoining
+  }
+
   /** As which commits are made; undefined when apart. */
   identity(): Identity | undefined {
     return this.#generation < 0 ? undefined : { memberId: this.#memberId, generation: this.#generation }
@@ -135,10 +141,15 @@ export class Membership {
     this.#memberId = memberId
   }
 
-  joined(memberId: string, generation: number): void {
+  joining(): void {
+    this.#isJoining = true
+  }
+
+  joined({ memberId, generation }: Identity): void {
     this.#memberId = memberId
     this.#generation = generation
     this.#stable = false
+    this.#isJoining = false
   }
 
   synced(): void {
@@ -156,6 +167,7 @@ export class Membership {
     this.#generation = -1
     this.#ownedGeneration = -1
     this.#stable = false
+    this.#isJoining = false
     if (code === errorCode.UNKNOWN_MEMBER_ID) this.#memberId = ''
   }
 }

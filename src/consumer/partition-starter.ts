@@ -4,12 +4,12 @@
  */
 import type { Cluster } from '../client/cluster.ts'
 import { OttlaError } from '../errors.ts'
+import type { Answered } from './ask-leaders.ts'
 import type { AssignedPartition, Position } from './assigned-partition.ts'
 import type { ResolvedConsumerOptions } from './consumer-options.ts'
 import type { ResetReport } from './consumer-reports.ts'
 import type { Positions } from './positions.ts'
 import { asOttlaError } from './retry.ts'
-import { partitionKey } from './topic-partition.ts'
 
 export interface StarterPorts {
   readonly cluster: Cluster
@@ -31,17 +31,19 @@ export class PartitionStarter {
   /** Never rejects. */
   async start(partitions: readonly AssignedPartition[]): Promise<void> {
     const { positions, signal } = this.#ports
-    await this.#guard(async () => {
-      const committed = await positions.committed(partitions, signal)
-      const fresh: AssignedPartition[] = []
-      for (const partition of partitions) {
-        const position = committed.get(partitionKey(partition))
-        if (position === undefined) fresh.push(partition)
-        else this.#begin(partition, position, position.offset)
-      }
-      // A partition without a leader must not hold up the others.
-      await Promise.all(this.#byLeader(fresh).map((group) => this.#startFresh(group)))
-    })
+    await this.#guard(() =>
+      positions.committed(partitions, { signal, onFound: (found) => this.#startCommitted(found) }),
+    )
+  }
+
+  #startCommitted(found: readonly Answered<AssignedPartition, Position | undefined>[]): void {
+    const fresh: AssignedPartition[] = []
+    for (const { partition, value: position } of found) {
+      if (position === undefined) fresh.push(partition)
+      else this.#begin(partition, position, position.offset)
+    }
+    // A partition without a leader must not hold up the others.
+    for (const group of this.#byLeader(fresh)) void this.#guard(() => this.#startFresh(group))
   }
 
   async #startFresh(partitions: readonly AssignedPartition[]): Promise<void> {
@@ -51,11 +53,12 @@ export class PartitionStarter {
       for (const partition of partitions) this.#begin(partition, { ...startFrom, leaderEpoch: -1 }, -1)
       return
     }
-    const found = await positions.find(partitions, startFrom, signal)
-    for (const partition of partitions) {
-      const position = found.get(partitionKey(partition))
-      if (position !== undefined) this.#beginListed(partition, position, -1)
-    }
+    await positions.find(partitions, startFrom, {
+      signal,
+      onFound: (found) => {
+        for (const { partition, value: position } of found) this.#beginListed(partition, position, -1)
+      },
+    })
   }
 
   /** The leader's log may have lost the position in the fail-over that made it leader (KIP-320). Never rejects. */
@@ -85,9 +88,13 @@ export class PartitionStarter {
       if (reason !== 'out-of-range') partition.clear()
       await partition.dry()
       if (partition.isDraining) return
-      const place = options.onOutOfRange
-      const position =
-        endsAt ?? (await positions.find([partition], place, signal)).get(partitionKey(partition))
+      let position = endsAt
+      if (position === undefined) {
+        const onFound = ([found]: readonly Answered<AssignedPartition, Position>[]) => {
+          position = found?.value ?? position
+        }
+        await positions.find([partition], options.onOutOfRange, { signal, onFound })
+      }
       if (position === undefined || partition.isDraining) return
       cluster.options.logger.warn(
         { topic, partition: number, reason, from, to: position.offset },

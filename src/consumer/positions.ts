@@ -4,7 +4,7 @@
  */
 import type { Cluster } from '../client/cluster.ts'
 import { listOffsets, offsetFetch, offsetForLeaderEpoch } from '../protocol/messages/index.ts'
-import { askLeaders, refreshQuietly } from './ask-leaders.ts'
+import { type Answered, askLeaders, type Question, refreshQuietly } from './ask-leaders.ts'
 import type { Position } from './assigned-partition.ts'
 import type { ResolvedConsumerOptions, StartFrom } from './consumer-options.ts'
 import type { CoordinatorLink } from './coordinator-link.ts'
@@ -26,6 +26,13 @@ export type EpochCheck =
   /** The leader's log ended here when the epoch asked for was over; unknown when it never had that epoch. */
   | { readonly status: 'truncated'; readonly endsAt: Position | undefined }
 
+/** How partitions are asked about: until each has its answer, or is being given up. */
+export interface Search<P, T> {
+  readonly signal: AbortSignal
+  /** Told of answers as they come: a partition without one does not hold up the others. */
+  readonly onFound: (answers: readonly Answered<P, T>[]) => void | Promise<void>
+}
+
 export interface PositionsOptions {
   readonly cluster: Cluster
   readonly link: CoordinatorLink
@@ -45,26 +52,34 @@ export class Positions {
 
   // -------------------------------------------------------------------------------------------- committed
 
-  /** What the group has committed, by partitionKey; nothing for what it has not. Asks until it gets an answer. */
-  async committed(
-    partitions: readonly TopicPartition[],
-    signal: AbortSignal,
-  ): Promise<Map<string, Position>> {
+  /** What the group has committed; undefined where it has committed nothing. */
+  async committed<P extends Question>(
+    partitions: readonly P[],
+    { signal, onFound }: Search<P, Position | undefined>,
+  ): Promise<void> {
+    let open = partitions
     for (let attempt = 0; ; attempt++) {
       try {
-        const positions = await this.#fetchCommitted(partitions)
-        if (positions !== undefined) return positions
+        const answers = await this.#fetchCommitted(open)
+        open = open.filter((partition) => !answers.has(partitionKey(partition)))
+        onFound(
+          partitions
+            .filter((partition) => answers.has(partitionKey(partition)))
+            .map((partition) => ({ partition, value: answers.get(partitionKey(partition)) })),
+        )
       } catch (error) {
         signal.throwIfAborted()
         if (!mayPass(error)) throw error
         this.#cluster.options.logger.warn({ error }, 'fetching the committed offsets failed')
       }
-      await pauseBefore(attempt, this.#cluster.options, signal)
+      if (open.length > 0) await pauseBefore(attempt, this.#cluster.options, signal)
+      open = open.filter(({ isDraining }) => !isDraining)
+      if (open.length === 0) return
     }
   }
 
-  /** Undefined: not now, ask again. */
-  async #fetchCommitted(partitions: readonly TopicPartition[]): Promise<Map<string, Position> | undefined> {
+  /** By partitionKey; what is missing has to be asked for again. */
+  async #fetchCommitted(partitions: readonly TopicPartition[]): Promise<Map<string, Position | undefined>> {
     const { groupId, isolation } = this.#options
     const topics = byTopic(partitions).map(({ topic, partitions: partitionIndexes }) => ({
       name: topic,
@@ -81,17 +96,18 @@ export class Positions {
       { highestVersion: 9 },
     )
     const group = response.groups[0] ?? response
-    const positions = new Map<string, Position>()
-    if (this.#mustRepeat(group.errorCode)) return undefined
+    const answers = new Map<string, Position | undefined>()
+    if (this.#mustRepeat(group.errorCode)) return answers
     for (const { name, partitions: found } of group.topics) {
       for (const { partitionIndex: partition, errorCode, committedOffset, committedLeaderEpoch } of found) {
-        if (this.#mustRepeat(errorCode)) return undefined
-        if (committedOffset === NOTHING) continue
+        // Offsets of a transaction that is open hold up their own partition and no other.
+        if (this.#mustRepeat(errorCode)) continue
         const position = { offset: committedOffset, leaderEpoch: committedLeaderEpoch }
-        positions.set(partitionKey({ topic: name, partition }), position)
+        const key = partitionKey({ topic: name, partition })
+        answers.set(key, committedOffset === NOTHING ? undefined : position)
       }
     }
-    return positions
+    return answers
   }
 
   #mustRepeat(code: number): boolean {
@@ -105,32 +121,36 @@ export class Positions {
 
   // ----------------------------------------------------------------------------------------------- in the log
 
-  /** The position at a place in the log; asks until it gets an answer. */
-  async find(
-    partitions: readonly TopicPartition[],
+  /** The positions at a place in the log. */
+  async find<P extends Question>(
+    partitions: readonly P[],
     place: Place,
-    signal: AbortSignal,
-  ): Promise<Map<string, Position>> {
+    { signal, onFound }: Search<P, Position>,
+  ): Promise<void> {
     const timestamp = place === 'earliest' ? EARLIEST : place === 'latest' ? LATEST : place.timestamp
-    const found = await this.#list(partitions, timestamp, signal)
-    // Nothing is as young as the timestamp: begin with what comes next.
-    const none = partitions.filter((partition) => (found.get(partitionKey(partition))?.offset ?? -1) < 0)
-    if (none.length === 0) return found
-    for (const [key, position] of await this.#list(none, LATEST, signal)) found.set(key, position)
-    return found
+    await this.#list(partitions, timestamp, {
+      signal,
+      onFound: async (answers) => {
+        onFound(answers.filter(({ value }) => value.offset >= 0))
+        // Nothing is as young as the timestamp: begin with what comes next.
+        const none = answers.filter(({ value }) => value.offset < 0).map(({ partition }) => partition)
+        if (none.length > 0) await this.#list(none, LATEST, { signal, onFound })
+      },
+    })
   }
 
-  async #list(
-    partitions: readonly TopicPartition[],
+  async #list<P extends Question>(
+    partitions: readonly P[],
     timestamp: number,
-    signal: AbortSignal,
-  ): Promise<Map<string, Position>> {
+    { signal, onFound }: Search<P, Position>,
+  ): Promise<void> {
     await refreshIfUnknown(this.#cluster, partitions, signal)
     const isolationLevel = this.#options.isolation === 'read_committed' ? 1 : 0
-    return askLeaders(this.#cluster, {
+    await askLeaders(this.#cluster, {
       doing: 'the offsets of',
       questions: partitions,
       signal,
+      onAnswers: onFound,
       ask: async (connection, questions) => {
         const response = await connection.request(listOffsets, {
           replicaId: -1,
@@ -160,15 +180,19 @@ export class Positions {
 
   /** Whether the log of the present leader still holds everything up to this position. */
   async check(
-    partition: TopicPartition & { readonly leaderEpoch: number },
+    partition: Question & { readonly leaderEpoch: number },
     position: Position,
     signal: AbortSignal,
   ): Promise<EpochCheck> {
     if (position.leaderEpoch < 0) return { status: 'valid' }
-    const answers = await askLeaders(this.#cluster, {
+    let end: Position | undefined
+    await askLeaders<typeof partition, Position>(this.#cluster, {
       doing: 'the end of the epoch of',
       questions: [partition],
       signal,
+      onAnswers: ([answer]) => {
+        end = answer?.value
+      },
       ask: async (connection, questions) => {
         const response = await connection.request(offsetForLeaderEpoch, {
           replicaId: -1,
@@ -193,7 +217,6 @@ export class Positions {
         )
       },
     })
-    const end = answers.get(partitionKey(partition))
     if (end === undefined || end.offset < 0 || end.leaderEpoch < 0) {
       return { status: 'truncated', endsAt: undefined }
     }

@@ -1,12 +1,14 @@
 /** Waiting between attempts, and which failures are worth another one. */
 import type { ClusterOptions } from '../client/options.ts'
 import { OttlaError } from '../errors.ts'
+import { BrokerError, errorCode, isRetriableCode } from '../protocol/error-codes.ts'
 import { backoffMs } from '../util/backoff.ts'
 import { sleep } from '../util/clock.ts'
 
 /**
  * What no waiting helps: wrong options, credentials or certificates, a broker that is too old. Everything else about
- * a connection may pass, and a consumer waits for its brokers as long as it has to.
+ * a connection may pass, and a consumer waits for its brokers as long as it has to. (A call of the client, which has
+ * a deadline, is more easily told: only what is marked `retriable` is tried again there.)
  */
 const hopeless: ReadonlySet<string> = new Set([
   'SASL_FAILED',
@@ -19,9 +21,16 @@ const hopeless: ReadonlySet<string> = new Set([
   'ABORTED',
 ])
 
+/** Whether what a broker refused it may grant later. */
+export const codeMayPass = (code: number): boolean =>
+  // For Kafka it is not retriable, but it says only that the broker has stumbled.
+  isRetriableCode(code) || code === errorCode.UNKNOWN_SERVER_ERROR
+
 /** Whether a failed request is worth another attempt. */
-export const mayPass = (error: unknown): boolean =>
-  error instanceof OttlaError && (error.retriable || !hopeless.has(error.code))
+export function mayPass(error: unknown): boolean {
+  if (error instanceof BrokerError) return codeMayPass(error.errorCode)
+  return error instanceof OttlaError && (error.retriable || !hopeless.has(error.code))
+}
 
 /** Waits before attempt `attempt` (0 for the first retry); rejects with the signal's reason. */
 export const pauseBefore = (

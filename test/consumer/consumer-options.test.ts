@@ -16,7 +16,7 @@ test('defaults', () => {
     [1000, 20_000, 33_554_432],
   )
   assert.deepEqual(options.assignors, ['cooperative-sticky'])
-  assert.deepEqual([failure.retries, failure.then], [5, 'stop'])
+  assert.deepEqual([failure.retries, failure.onExhausted], [5, 'stop'])
   assert.ok(Object.isFrozen(options.topics))
 })
 
@@ -35,11 +35,11 @@ test('what is wrong is refused, by its path', () => {
     [{ assignors: ['sticky'] }, 'consumer.assignors'],
     [{ drainTimeoutMs: 60_000 }, 'consumer.drainTimeoutMs'],
     [{ heartbeatIntervalMs: 45_000 }, 'consumer.heartbeatIntervalMs'],
-    [{ failure: Object.fromEntries([['then', 'ignore']]) }, 'consumer.failure.then'],
+    [{ failure: { onExhausted: 'ignore' } }, 'consumer.failure.onExhausted'],
     [{ failure: { retry: 1 } }, 'consumer.failure.retry'],
     [{ stopOnSignals: ['TERM'] }, 'consumer.stopOnSignals'],
     [{ onSkip: 'log' }, 'consumer.onSkip'],
-    [{ failure: Object.fromEntries([['then', 'skip']]) }, 'consumer.onSkip'],
+    [{ failure: { onExhausted: 'skip' } }, 'consumer.onSkip'],
     [{ prefetch: 1 }, 'consumer.prefetch'],
   ]
   for (const [more, path] of wrong) assert.throws(() => resolve(more), { code: 'INVALID_OPTION', path }, path)
@@ -57,6 +57,11 @@ test('what is wrong in a list is told, and what other clients call an option', (
     [{ partitionsConsumedConcurrently: 3 }, /did you mean concurrency\?/],
   ]
   for (const [more, message] of told) assert.throws(() => resolve(more), { code: 'INVALID_OPTION', message })
+})
+
+test('failure.then is answered with the option that is meant', () => {
+  const meant = { failure: Object.fromEntries([['then', 'skip']]) }
+  assert.throws(() => resolve(meant), { message: /unknown option then; did you mean onExhausted\?/ })
 })
 
 test('topics and assignors are kept once each', () => {

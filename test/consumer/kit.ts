@@ -7,7 +7,9 @@ import { type ClientOptions, resolveClientOptions } from '../../src/client/optio
 import { Consumer, type ConsumerOptions } from '../../src/consumer/consumer.ts'
 import { offsetFetch, produce } from '../../src/protocol/messages/index.ts'
 import { type EncodeRecordBatchOptions, encodeRecordBatch } from '../../src/protocol/record-batch.ts'
-import { systemClock } from '../../src/util/clock.ts'
+import { type Clock, systemClock } from '../../src/util/clock.ts'
+import { type Random, seededRandom } from '../../src/util/random.ts'
+import { VirtualClock } from '../../src/util/virtual-clock.ts'
 
 /** Short enough for tests, long enough for a busy machine. */
 export const quick = {
@@ -31,9 +33,12 @@ export class Bench {
   readonly #clusters: Cluster[] = []
   readonly #consumers: Consumer[] = []
 
-  private constructor(broker: EmbeddedCluster, cluster: Cluster) {
+  readonly #clock: Clock
+
+  private constructor(broker: EmbeddedCluster, cluster: Cluster, clock: Clock) {
     this.broker = broker
     this.cluster = cluster
+    this.#clock = clock
   }
 
   static async open(options: StartClusterOptions = {}): Promise<Bench> {
@@ -42,7 +47,7 @@ export class Bench {
       configs: { 'group.initial.rebalance.delay.ms': 0, 'group.min.session.timeout.ms': 10 },
       ...options,
     })
-    return new Bench(broker, new Cluster(clientOptions(broker)))
+    return new Bench(broker, new Cluster(clientOptions(broker)), options.clock ?? systemClock)
   }
 
   /** A consumer with a client of its own, as in another process. */
@@ -65,7 +70,7 @@ export class Bench {
     options: EncodeRecordBatchOptions = {},
   ): Promise<number> {
     const { topicId } = await this.cluster.ensureTopic(topic)
-    const timestamp = systemClock.now()
+    const timestamp = this.#clock.now()
     const batch = Buffer.isBuffer(records) ? records : encodeRecordBatch(records, { timestamp, ...options })
     for (;;) {
       const leader = this.cluster.topic(topic)?.partitions[partition]?.leaderId ?? -1
@@ -143,6 +148,20 @@ const clientOptions = (broker: EmbeddedCluster, more: Partial<ClientOptions> = {
     ...more,
   })
 
+/** A bench whose clock stands still unless the test moves it, and members that live by it. */
+export async function still(random: Random = seededRandom(1), options: StartClusterOptions = {}) {
+  const clock = new VirtualClock()
+  const bench = await Bench.open({ clock, random, ...options })
+  const member = (options: Partial<ConsumerOptions> & { topics: readonly string[] }, client = {}) =>
+    bench.consumer(options, {
+      clock,
+      random: seededRandom(random.below(2 ** 31)),
+      requestTimeoutMs: 2000,
+      ...client,
+    })
+  return { clock, bench, member }
+}
+
 export const values = (count: number, from = 0): Produced[] =>
   Array.from({ length: count }, (_, index) => ({ value: `v${from + index}` }))
 
@@ -160,5 +179,4 @@ export const turn = (ms = 0): Promise<void> =>
 
 /** The policy that gives up after so many retries. */
 export const thenSkip = (retries: number) =>
-  // biome-ignore lint/suspicious/noThenProperty: the option's name
-  ({ retries, minBackoffMs: 1, maxBackoffMs: 1, then: 'skip' }) as const
+  ({ retries, minBackoffMs: 1, maxBackoffMs: 1, onExhausted: 'skip' }) as const

@@ -404,6 +404,21 @@ test('a commit from a generation that is over is refused, and the member finds i
   assert.equal(offsetCommit.key, 8)
 })
 
+test('who may not even look for the coordinator is told so', async () => {
+  await using bench = await Bench.open({ topics: { orders: 1 } })
+  // A broker that stumbles is asked again.
+  bench.broker.faults.on({ api: 'FindCoordinator', times: 2 }, { error: 'UNKNOWN_SERVER_ERROR' })
+  const fault = bench.broker.faults.on({ api: 'FindCoordinator' }, { error: 'GROUP_AUTHORIZATION_FAILED' })
+  const consumer = bench.consumer({ topics: ['orders'] })
+  await assert.rejects(
+    consumer.run(() => undefined),
+    { code: 'GROUP_AUTHORIZATION_FAILED' },
+  )
+  assert.equal(consumer.state, 'failed')
+  // Once for the membership, and by whatever stopping still asks for.
+  assert.ok(fault.hits <= 2, `asked ${fault.hits} times`)
+})
+
 test('what the coordinator refuses for good ends the consumer', async () => {
   await using bench = await Bench.open({ topics: { orders: 1 } })
   bench.broker.faults.on({ api: 'JoinGroup', times: 1 }, { error: 'GROUP_AUTHORIZATION_FAILED' })

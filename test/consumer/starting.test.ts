@@ -1,0 +1,143 @@
+/** Where partitions begin: none is held up by another, none is asked for in vain, and no beginning is forgotten. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Cluster } from '../../src/client/cluster.ts'
+import { resolveClientOptions } from '../../src/client/options.ts'
+import { AssignedPartition } from '../../src/consumer/assigned-partition.ts'
+import { resolveConsumerOptions } from '../../src/consumer/consumer-options.ts'
+import { CoordinatorLink } from '../../src/consumer/coordinator-link.ts'
+import { Positions } from '../../src/consumer/positions.ts'
+import { errorCode } from '../../src/protocol/error-codes.ts'
+import { findCoordinator, metadata, offsetFetch } from '../../src/protocol/messages/index.ts'
+import { FakeBroker } from '../client/fake-broker.ts'
+import { Bench, still, until, values } from './kit.ts'
+
+test('the position that `latest` found outlives a crash, though no record has come yet', async () => {
+  const { clock, bench, member } = await still(undefined, { topics: { orders: 1 } })
+  await using _ = bench
+  await bench.fill('orders', 1, 5)
+  const consumer = member({ topics: ['orders'], startFrom: 'latest', commitIntervalMs: 1000 })
+  const running = consumer.run(() => undefined)
+  await clock.until(() => consumer.lag({ topic: 'orders', partition: 0 }) === 0)
+  await clock.advance(1500)
+  consumer.abort(new Error('crash'))
+  await assert.rejects(running, { code: 'ABORTED' })
+  await bench.fill('orders', 1, 2)
+  const seen: number[] = []
+  const next = member({ topics: ['orders'], startFrom: 'latest' })
+  const again = next.run(({ offset }) => void seen.push(offset))
+  await clock.until(() => seen.length === 2)
+  assert.deepEqual(seen, [5, 6])
+  await clock.during(next.stop())
+  await again
+})
+
+test('offsets of an open transaction hold up their partition, and no other; nor when it is given up', async () => {
+  // A broker that says what the embedded one has no transactions for: partition 1 and 2 are not stable.
+  const stable = new Set([0])
+  const fake = new FakeBroker()
+    .on(metadata, () => ({
+      brokers: [{ nodeId: 1, host: 'fake', port: 9092, rack: null }],
+      clusterId: 'fake',
+      controllerId: 1,
+      topics: [],
+    }))
+    .on(findCoordinator, ({ body }) => ({
+      coordinators: (body.coordinatorKeys ?? []).map((key) => ({
+        ...{ key, nodeId: 1, host: 'fake', port: 9092 },
+        ...{ errorCode: 0, errorMessage: null },
+      })),
+    }))
+    .on(offsetFetch, ({ body }) => ({
+      groups: body.groups.map(({ groupId, topics }) => ({
+        groupId,
+        topics: (topics ?? []).map(({ name, partitionIndexes }) => ({
+          name,
+          partitions: partitionIndexes.map((partitionIndex) => ({
+            partitionIndex,
+            committedOffset: stable.has(partitionIndex) ? 7 : -1,
+            metadata: '',
+            errorCode: stable.has(partitionIndex) ? 0 : errorCode.UNSTABLE_OFFSET_COMMIT,
+          })),
+        })),
+      })),
+    }))
+  const quickly = { brokers: 'fake:9092', dial: fake.dial, minBackoffMs: 1, maxBackoffMs: 5 }
+  const cluster = new Cluster(resolveClientOptions(quickly))
+  const options = resolveConsumerOptions({ groupId: 'group', topics: ['orders'] })
+  const closing = new AbortController()
+  const { signal } = closing
+  const link = new CoordinatorLink({ cluster, groupId: 'group', purpose: 'link', signal })
+  const partitions = [0, 1, 2].map((partition) => new AssignedPartition('orders', partition))
+  const found: [number, number | undefined][] = []
+  const searching = new Positions({ cluster, options, link }).committed(partitions, {
+    signal,
+    onFound: (answers) => {
+      for (const { partition, value } of answers) found.push([partition.partition, value?.offset])
+    },
+  })
+  let isOver = false
+  void searching.then(
+    () => (isOver = true),
+    () => undefined,
+  )
+  try {
+    await until(() => fake.of(offsetFetch).length > 2, 'the question again')
+    assert.deepEqual(found, [[0, 7]])
+    const asked = fake.of(offsetFetch).at(-1)?.body.groups[0]?.topics?.[0]?.partitionIndexes
+    assert.deepEqual(asked, [1, 2])
+    partitions[2]?.drain()
+    stable.add(1)
+    await until(() => isOver, 'the end of asking', 5000)
+    assert.deepEqual(found, [
+      [0, 7],
+      [1, 7],
+    ])
+  } finally {
+    closing.abort()
+    await cluster.stop()
+    await fake.stop()
+  }
+})
+
+test('a partition whose position nobody tells holds up none that is asked of the same broker', async () => {
+  await using bench = await Bench.open({ topics: { orders: 3 } })
+  await bench.fill('orders', 3, 1)
+  const stuck = bench.broker.faults.on(
+    { api: 'ListOffsets', topic: 'orders', partition: 1 },
+    { error: 'LEADER_NOT_AVAILABLE' },
+  )
+  for (const startFrom of ['earliest', { timestamp: 1 }] as const) {
+    const seen: number[] = []
+    const consumer = bench.consumer({ topics: ['orders'], startFrom, groupId: `${startFrom}` })
+    const running = consumer.run(({ partition }) => void seen.push(partition))
+    await until(() => seen.length === 2, 'the others', 5000)
+    assert.deepEqual(seen.sort(), [0, 2])
+    await consumer.stop()
+    await running
+  }
+  assert.ok(stuck.hits > 0)
+})
+
+test('a partition that is given up before its position is found is not asked for any more', async () => {
+  const { clock, bench, member } = await still(undefined, { topics: { orders: 1, gone: 1 } })
+  await using _ = bench
+  bench.broker.faults.on({ api: 'ListOffsets', topic: 'gone' }, { error: 'LEADER_NOT_AVAILABLE' })
+  const consumer = member(
+    { topics: ['orders', 'gone'], heartbeatIntervalMs: 300 },
+    { clientId: 'watched', metadataMaxAgeMs: 600_000 },
+  )
+  const running = consumer.run(() => undefined)
+  await clock.until(() => consumer.lag({ topic: 'orders', partition: 0 }) === 0)
+  await bench.cluster.refresh({ topics: ['orders', 'gone'], force: true })
+  bench.broker.deleteTopic('gone')
+  await clock.until(() => consumer.assignment().length === 1)
+  await clock.advance(5000)
+  const metadata = bench.broker.faults.on({ api: 'Metadata', clientId: 'watched' }, { delayMs: 0 })
+  const lists = bench.broker.faults.on({ api: 'ListOffsets', clientId: 'watched' }, { delayMs: 0 })
+  await clock.advance(60_000)
+  assert.deepEqual([metadata.hits, lists.hits], [0, 0])
+  await bench.append('orders', 0, values(1))
+  await clock.during(consumer.stop())
+  await running
+})
