@@ -85,9 +85,9 @@ export class BufferPool {
     this.#shrink()
   }
 
-  /** Sizes change from batch to batch, so a little more is kept than was lent at once lately. */
+  /** Sizes change from batch to batch, so somewhat more is kept than was ever lent at once. */
   #keptBytes(): number {
-    return Math.min(this.#limitBytes, KEPT_BYTES + this.#peakBytes)
+    return Math.min(this.#limitBytes, KEPT_BYTES + this.#peakBytes * 1.5)
   }
 
   /** Lets idle buffers go, the largest first, until no more is there than is to be kept. */

@@ -53,16 +53,6 @@ test('idle buffers go when the need is less, or of other sizes', () => {
   assert.ok(!more.every((buffer) => large.includes(buffer)), 'of the seven others one is kept at most')
 })
 
-test('a pool keeps little more than was lent at once', () => {
-  const pool = new BufferPool()
-  const lend = (count: number, bytes: number) => Array.from({ length: count }, () => pool.allocate(bytes))
-  const large = lend(8, 1_048_576)
-  for (const buffer of large) pool.release(buffer)
-  for (const buffer of lend(8, 524_288)) pool.release(buffer)
-  const again = lend(8, 1_048_576)
-  assert.equal(again.filter((buffer) => large.includes(buffer)).length, 5)
-})
-
 test('the bound counts capacity and calls, and always admits something', () => {
   const bounds = new Bounds(4096)
   assert.equal(bounds.fits(1_000_000), true)
