@@ -1,8 +1,8 @@
 /**
  * Who waits for records: one object per call of `send`, and per batch the runs of records that belong to it.
  *
- * The hot path makes nothing per record but the promise with its two functions. Each record is settled once, and a
- * bug that would settle it again stops at an assertion.
+ * The hot path makes nothing per record but its promise. Each record is settled once, and a bug that would settle it
+ * again stops at an assertion.
  */
 import type { OttlaError } from '../errors.ts'
 import { assert } from '../util/assert.ts'
@@ -26,8 +26,8 @@ export interface Run {
   /** `index` is that of the run's first record in the batch. Returns how many calls are finished by it. */
   delivered(landing: Landing, index: number): number
   failed(error: OttlaError): number
-  /** Keeps the first `count` records and gives the others. */
-  cut(count: number): Run
+  /** The first `count` records and the others, in place of this run. */
+  cut(count: number): [Run, Run]
 }
 
 const receiptOf = (landing: Landing, index: number, timestamp: number): Receipt => ({
@@ -37,52 +37,84 @@ const receiptOf = (landing: Landing, index: number, timestamp: number): Receipt 
   timestamp: landing.appendTime < 0 ? timestamp : landing.appendTime,
 })
 
+/** What the promise of a run says: where the record at this place lies, or what else it has to wait for. */
+type Placed = (place: number) => Receipt | Promise<Receipt>
+
 /**
- * Neighbouring calls of `send` for one record each. Three arrays instead of an object per call: at ten thousand calls
- * under way that is what the garbage collector has to carry.
+ * Neighbouring calls of `send` for one record each. They have one promise in common, and what a caller gets is what
+ * follows it: a promise with two functions of its own would be three times as heavy, and a producer may hold a
+ * hundred thousand of them. Reactions of a promise run in the order in which they were made (ECMA-262, 27.2.1.8), so
+ * a count tells each record its place.
  */
 export class SingleRun implements Run {
-  readonly #resolves: ((receipt: Receipt) => void)[] = []
-  readonly #rejects: ((error: OttlaError) => void)[] = []
-  readonly #timestamps: number[] = []
+  count = 0
+  /** Neighbours mostly have one timestamp: `#stamps[i]` is that of the records up to `#ends[i]`. */
+  readonly #stamps: number[] = []
+  readonly #ends: number[] = []
+  #cursor = 0
+  readonly #common: Promise<Placed>
+  #resolve!: (placed: Placed) => void
+  #reject!: (error: OttlaError) => void
+  readonly #follow: (placed: Placed) => Receipt | Promise<Receipt>
   #settled = false
 
-  get count(): number {
-    return this.#resolves.length
+  constructor() {
+    this.#common = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+    let next = 0
+    this.#follow = (placed) => placed(next++)
   }
 
-  add(resolve: (receipt: Receipt) => void, reject: (error: OttlaError) => void, timestamp: number): void {
-    this.#resolves.push(resolve)
-    this.#rejects.push(reject)
-    this.#timestamps.push(timestamp)
+  /** Takes one more record, and returns the promise of its call. */
+  add(timestamp: number): Promise<Receipt> {
+    this.#note(timestamp)
+    return this.#common.then(this.#follow)
   }
 
   timestampAt(place: number): number {
-    return this.#timestamps[place] as number
+    const ends = this.#ends
+    let at = this.#cursor
+    while (place >= (ends[at] as number)) at++
+    while (at > 0 && place < (ends[at - 1] as number)) at--
+    this.#cursor = at
+    return this.#stamps[at] as number
   }
 
   delivered(landing: Landing, index: number): number {
     this.#settle()
-    const resolves = this.#resolves
-    const timestamps = this.#timestamps
-    for (let at = 0; at < resolves.length; at++) {
-      ;(resolves[at] as (receipt: Receipt) => void)(receiptOf(landing, index + at, timestamps[at] as number))
-    }
-    return resolves.length
+    this.#resolve((place) => receiptOf(landing, index + place, this.timestampAt(place)))
+    return this.count
   }
 
   failed(error: OttlaError): number {
     this.#settle()
-    for (const reject of this.#rejects) reject(error)
-    return this.#rejects.length
+    this.#reject(error)
+    return this.count
   }
 
-  cut(count: number): Run {
+  cut(count: number): [Run, Run] {
+    this.#settle()
+    const first = new SingleRun()
     const rest = new SingleRun()
-    rest.#resolves.push(...this.#resolves.splice(count))
-    rest.#rejects.push(...this.#rejects.splice(count))
-    rest.#timestamps.push(...this.#timestamps.splice(count))
-    return rest
+    const partOf = (place: number) => (place < count ? first : rest)
+    for (let place = 0; place < this.count; place++) partOf(place).#note(this.timestampAt(place))
+    this.#resolve((place) => {
+      const part = partOf(place)
+      return part.#common.then(part.#follow)
+    })
+    return [first, rest]
+  }
+
+  #note(timestamp: number): void {
+    const last = this.#stamps.length - 1
+    this.count++
+    if (this.#stamps[last] === timestamp) this.#ends[last] = this.count
+    else {
+      this.#stamps.push(timestamp)
+      this.#ends.push(this.count)
+    }
   }
 
   #settle(): void {
@@ -177,8 +209,9 @@ export class ManyRun implements Run {
     return this.#call.failed(this.places, error)
   }
 
-  cut(count: number): Run {
-    return new ManyRun(this.#call, this.places.splice(count), this.timestamp)
+  cut(count: number): [Run, Run] {
+    const run = (places: number[]) => new ManyRun(this.#call, places, this.timestamp)
+    return [run(this.places.slice(0, count)), run(this.places.slice(count))]
   }
 }
 
@@ -203,11 +236,11 @@ export class QuietRun implements Run {
     return 0
   }
 
-  cut(count: number): Run {
-    const rest = new QuietRun(this.timestamp)
-    rest.count = this.count - count
-    this.count = count
-    return rest
+  cut(count: number): [Run, Run] {
+    const parts: [QuietRun, QuietRun] = [new QuietRun(this.timestamp), new QuietRun(this.timestamp)]
+    parts[0].count = count
+    parts[1].count = this.count - count
+    return parts
   }
 }
 
@@ -220,8 +253,9 @@ export function cutRuns(runs: readonly Run[], count: number): [Run[], Run[]] {
     if (left <= 0) rest.push(run)
     else if (run.count <= left) first.push(run)
     else {
-      rest.push(run.cut(left))
-      first.push(run)
+      const [kept, cut] = run.cut(left)
+      first.push(kept)
+      rest.push(cut)
     }
     left -= run.count
   }

@@ -54,14 +54,6 @@ const READY_BYTES = 64 * 1024
 /** Records of a turn that share one look at the clock. */
 const TIME_SHARED_BY = 31
 
-// The executor of every promise of the hot path: one function for all, instead of a closure for each.
-let resolveLatest: (receipt: Receipt) => void
-let rejectLatest: (error: OttlaError) => void
-const capture = (resolve: (receipt: Receipt) => void, reject: (error: OttlaError) => void) => {
-  resolveLatest = resolve
-  rejectLatest = reject
-}
-
 export class Intake {
   readonly #parts: IntakeParts
   readonly #waiting = new Fifo<PendingCall>()
@@ -94,14 +86,12 @@ export class Intake {
     const partition = this.#choose(topic, record)
     const batch = this.#parts.accumulator.append(partition, record, headers, timestamp, CALL_BYTES)
     if (batch === undefined) return undefined
-    const promise = new Promise<Receipt>(capture)
     const { runs } = batch
     let run = runs[runs.length - 1]
     if (!(run instanceof SingleRun)) runs.push((run = new SingleRun()))
-    ;(run as SingleRun).add(resolveLatest, rejectLatest, timestamp)
     this.#parts.bounds.calls++
     this.#parts.holdings.watch()
-    return promise
+    return (run as SingleRun).add(timestamp)
   }
 
   /** Takes in what it can of a call; the rest waits, or is refused. */

@@ -182,11 +182,8 @@ export class BatchBuilder {
   #compressed({ compression = 'none', level }: SealOptions): Buffer | undefined {
     if (compression === 'none') return undefined
     const plain = this.#buffer.subarray(BATCH_OVERHEAD, this.#offset)
-    const packed = compress(compression, plain, level)
-    if (packed.length >= plain.length) return undefined
-    const batch = Buffer.allocUnsafe(BATCH_OVERHEAD + packed.length)
-    batch.set(packed, BATCH_OVERHEAD)
-    return batch
+    const batch = compress(compression, plain, { level, lead: BATCH_OVERHEAD })
+    return batch.length < this.#offset ? batch : undefined
   }
 
   #hasRoom(bytes: number): boolean {

@@ -10,12 +10,11 @@ import { unreachable } from '../util/assert.ts'
 import { type Compression, corrupt } from './batch-layout.ts'
 import { tooLarge } from './decompressed-size.ts'
 import { decompressLz4 } from './lz4.ts'
+import { compressLz4 } from './lz4-encoder.ts'
 import { compressSnappy, decompressSnappy } from './snappy.ts'
 import { windowLogFor, type ZstdFrame, zstdFrames } from './zstd-frames.ts'
 
 interface WasmCodecs {
-  /** A frame of independent blocks, which is what Kafka asks for. */
-  lz4Compress(bytes: Uint8Array): Buffer
   /** Raw snappy. */
   snappyCompress(bytes: Uint8Array): Buffer
 }
@@ -25,8 +24,24 @@ let wasm: WasmCodecs | undefined
 const codecs = (): WasmCodecs =>
   (wasm ??= createRequire(import.meta.url)('@platformatic/wasm-utils') as WasmCodecs)
 
-/** `level` is for gzip (1 to 9) and zstd (1 to 22); the others have none. */
-export function compress(kind: Compression, bytes: Buffer, level?: number): Buffer {
+export interface CompressOptions {
+  /** For gzip (1 to 9) and zstd (1 to 22); the others have none. Default the codec's own. */
+  readonly level?: number | undefined
+  /** Bytes to leave free in front. Default 0. */
+  readonly lead?: number
+}
+
+export function compress(kind: Compression, bytes: Buffer, options: CompressOptions = {}): Buffer {
+  const { lead = 0 } = options
+  if (kind === 'lz4') return compressLz4(bytes, lead)
+  const packed = pack(kind, bytes, options.level)
+  if (lead === 0) return packed
+  const behind = Buffer.allocUnsafe(lead + packed.length)
+  behind.set(packed, lead)
+  return behind
+}
+
+function pack(kind: Exclude<Compression, 'lz4'>, bytes: Buffer, level: number | undefined): Buffer {
   switch (kind) {
     case 'none':
       return bytes
@@ -39,8 +54,6 @@ export function compress(kind: Compression, bytes: Buffer, level?: number): Buff
       const params = level === undefined ? {} : { [zlib.constants.ZSTD_c_compressionLevel]: level }
       return zlib.zstdCompressSync(bytes, { params, chunkSize: chunkFor(bytes.length) })
     }
-    case 'lz4':
-      return codecs().lz4Compress(bytes)
     case 'snappy':
       return compressSnappy(bytes, codecs().snappyCompress)
     default:

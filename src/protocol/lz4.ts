@@ -6,8 +6,7 @@
  *     block: | size u32, top bit: stored plain | bytes | checksum u32? |
  *
  * The block decoder is in plain JavaScript because it must be total: any bytes give the output or CORRUPT_BATCH,
- * and what is allocated is bounded before it is. (The WebAssembly codec, which writes our frames, traps on damage
- * and sizes its output by what the frame says; docs/decisions/compression-libraries.md.)
+ * and what is allocated is bounded before it is (docs/decisions/compression-libraries.md).
  */
 import { corrupt } from './batch-layout.ts'
 import { CopySource, CopyTarget } from './copy-target.ts'

@@ -1,6 +1,7 @@
 /** The small parts that decide without a broker: numbers, memory, flushes, the queue, calls. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { OttlaError } from '../../src/errors.ts'
 import { Bounds, CALL_BYTES } from '../../src/producer/bounds.ts'
 import { BufferPool, capacityFor } from '../../src/producer/buffer-pool.ts'
@@ -134,11 +135,7 @@ test('the oldest that was never taken is dropped first, whatever its stream', ()
 
 test('a call is settled once: a second time is a bug', () => {
   const single = new SingleRun()
-  single.add(
-    () => undefined,
-    () => undefined,
-    1,
-  )
+  void single.add(1)
   single.delivered(landing, 0)
   assert.throws(() => single.delivered(landing, 0), isBug)
   assert.throws(() => single.failed(new OttlaError('DROPPED', '')), isBug)
@@ -198,18 +195,51 @@ test('runs are cut where a batch is cut', () => {
   const quiet = new QuietRun(1)
   quiet.count = 5
   const single = new SingleRun()
-  for (let index = 0; index < 3; index++)
-    single.add(
-      () => undefined,
-      () => undefined,
-      index,
-    )
+  for (let index = 0; index < 3; index++) void single.add(index)
   const [first, rest] = cutRuns([quiet, single], 6)
   assert.deepEqual([first.map(({ count }) => count), rest.map(({ count }) => count)], [[5, 1], [2]])
   assert.deepEqual(
     [0, 1].map((place) => rest[0]?.timestampAt(place)),
     [1, 2],
   )
+})
+
+test('calls for one record each have a promise in common, and a receipt of their own', async () => {
+  const run = new SingleRun()
+  const sent = [1, 1, 2, 1].map((timestamp) => run.add(timestamp))
+  assert.equal(run.delivered(landing, 3), 4)
+  const receipts = await Promise.all(sent)
+  const places = receipts.map(({ offset, timestamp }) => [offset, timestamp])
+  assert.deepEqual(places, [
+    [13, 1],
+    [14, 1],
+    [15, 2],
+    [16, 1],
+  ])
+})
+
+test('calls that were cut apart end apart, in any order', async () => {
+  const outcomes: string[] = []
+  const whole = new SingleRun()
+  for (let index = 0; index < 5; index++) {
+    whole.add(index).then(
+      ({ offset, timestamp }) => outcomes.push(`${index}: ${offset} at ${timestamp}`),
+      (error: OttlaError) => outcomes.push(`${index}: ${error.code}`),
+    )
+  }
+  const [first, others] = whole.cut(2)
+  const [middle, last] = others.cut(2)
+  assert.deepEqual([first.count, middle.count, last.count], [2, 2, 1])
+  // At once, when no call has followed its part yet.
+  assert.equal(middle.failed(new OttlaError('DROPPED', '')), 2)
+  await setImmediate()
+  assert.deepEqual(outcomes.splice(0), ['2: DROPPED', '3: DROPPED'])
+  last.delivered(landing, 0)
+  await setImmediate()
+  first.delivered(landing, 7)
+  await setImmediate()
+  assert.deepEqual(outcomes, ['4: 10 at 4', '0: 17 at 0', '1: 18 at 1'])
+  assert.throws(() => whole.delivered(landing, 0), isBug)
 })
 
 const valuesOf = (bytes: Buffer) => {
