@@ -154,11 +154,12 @@ function forgetPeak(): void {
   }
 }
 
-function peakRssBytes(): number {
+/** The peak of this process, or of another one where the system tells. */
+export function peakRssBytes(pid: number | 'self' = 'self'): number {
   try {
-    return Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) * 1024
+    return Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024
   } catch {
-    return process.resourceUsage().maxRSS * 1024
+    return pid === 'self' ? process.resourceUsage().maxRSS * 1024 : Number.NaN
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startKafka } from '../tools/kafka/index.ts'
-import type { Report } from './harness.ts'
+import { peakRssBytes, type Report } from './harness.ts'
 import { writeValues } from './payloads.ts'
 import { driverOf, type Orders, runDriver, startDriver } from './runner.ts'
 import { Topics } from './topics.ts'
@@ -20,6 +20,8 @@ export interface MemoryResult {
   readonly title: string
   readonly client: Client
   readonly overIdleBytes: number
+  /** Up to the broker's return, where it was away. */
+  readonly awayOverIdleBytes?: number
   readonly boundBytes: number
   readonly failure?: string
 }
@@ -41,11 +43,14 @@ export async function brokerAway(options: MemoryOptions): Promise<MemoryResult> 
   const title = `producer, broker away for ${options.awaySeconds} s under full load, bufferBytes ${bufferBytes / mebi} MiB`
   const result = { title, client: 'ottla', boundBytes: bufferBytes + slackBytes } as const
   try {
-    const { report, inLog } = await sendWhileAway(options)
-    const overIdleBytes = overIdle(report)
-    if (report.sent === inLog) return { ...result, overIdleBytes }
+    const { report, inLog, awayPeakBytes } = await sendWhileAway(options)
+    const figures = {
+      overIdleBytes: overIdle(report),
+      awayOverIdleBytes: awayPeakBytes - report.idleRssBytes,
+    }
+    if (report.sent === inLog) return { ...result, ...figures }
     const failure = `sent ${report.sent}, delivered ${report.records + 1}, in the log ${inLog}`
-    return { ...result, overIdleBytes, failure }
+    return { ...result, ...figures, failure }
   } catch (error) {
     return { ...result, overIdleBytes: Number.NaN, failure: String(error) }
   }
@@ -54,7 +59,7 @@ export async function brokerAway(options: MemoryOptions): Promise<MemoryResult> 
 async function sendWhileAway({
   folder,
   awaySeconds,
-}: MemoryOptions): Promise<{ report: Report; inLog: number }> {
+}: MemoryOptions): Promise<{ report: Report; inLog: number; awayPeakBytes: number }> {
   await using kafka = await startKafka()
   const [node] = kafka.nodes
   if (!node) throw new Error('no node')
@@ -73,6 +78,7 @@ async function sendWhileAway({
   await pass(3)
   await node.kill()
   await pass(awaySeconds)
+  const awayPeakBytes = peakRssBytes(child.pid ?? Number.NaN)
   await node.restart()
   await pass(5)
   child.stdin?.end()
@@ -80,7 +86,7 @@ async function sendWhileAway({
   const after = await Topics.connect(kafka.brokers)
   const inLog = await after.count(topic)
   await after.stop()
-  return { report: done, inLog }
+  return { report: done, inLog, awayPeakBytes }
 }
 
 export async function largeRecords(
@@ -118,8 +124,10 @@ export const memoryMet = ({ client, overIdleBytes, boundBytes, failure }: Memory
   client !== 'ottla' || (failure === undefined && overIdleBytes <= boundBytes)
 
 export function memoryLine(result: MemoryResult): string {
-  const { title, client, overIdleBytes, boundBytes, failure } = result
+  const { title, client, overIdleBytes, awayOverIdleBytes, boundBytes, failure } = result
   const verdict = client === 'ottla' ? (memoryMet(result) ? 'met   ' : 'MISSED') : '      '
-  const figures = `${(overIdleBytes / mebi).toFixed(0)} MiB over idle (Ottla's bound ${boundBytes / mebi})`
+  const mib = (bytes: number) => (bytes / mebi).toFixed(0)
+  const away = awayOverIdleBytes === undefined ? '' : `, ${mib(awayOverIdleBytes)} until the broker's return`
+  const figures = `${mib(overIdleBytes)} MiB over idle${away} (Ottla's bound ${boundBytes / mebi})`
   return `${verdict}  ${client}: ${title}: ${figures}${failure ? `; ${failure}` : ''}`
 }

@@ -1,11 +1,11 @@
 /**
  * Whether each target is met.
  *
- * Ratios travel from machine to machine; CPU seconds do not. A limit on them is therefore judged at the speed of the
- * machine that the targets were written on, when this one is slower: what the reference clients take here against
- * what they took there gives the factor. The line says both figures.
+ * Ratios travel from machine to machine; CPU seconds and milliseconds do not. A limit on them is therefore judged at
+ * the speed of the machine that the targets were written on, when this one is slower: what the reference clients take
+ * here against what they took there gives the factor. The line says both figures.
  */
-import { type Measure, medianOf, type RowResult, spread, two, type WorkResult } from './report.ts'
+import { medianOf, type RowResult, spread, two, type WorkResult } from './report.ts'
 import type { Target } from './works.ts'
 
 export interface Verdict {
@@ -17,11 +17,16 @@ export interface Verdict {
 /** Cores that are this busy have nothing left: the broker beside the client is then the limit. */
 const allCoresBusy = 0.9
 
-/** How many times the CPU of the other machine the reference clients of this work take here: the median over them. */
-export function machineFactor({ work, rows }: WorkResult): number | undefined {
+/** How many times what they took on the other machine the reference clients of this work take here: the median. */
+export function machineFactor(
+  { work, rows }: WorkResult,
+  measure: 'cpuPerMillion' | 'p50Ms' | 'p99Ms' = 'cpuPerMillion',
+): number | undefined {
   const factors = rows.flatMap((result) => {
-    const reference = work.referenceCpu?.[result.row.name]
-    const here = spread(result, 'cpuPerMillion')?.median
+    const { name } = result.row
+    const reference =
+      measure === 'cpuPerMillion' ? work.referenceCpu?.[name] : work.referenceMs?.[name]?.[measure]
+    const here = spread(result, measure)?.median
     return reference && here !== undefined ? [here / reference] : []
   })
   return factors.length === 0 ? undefined : medianOf(factors)
@@ -34,9 +39,9 @@ export function verdictsOf(result: WorkResult, cores: number): Verdict[] {
     return [
       ...timesVerdict(result, target, own, cores),
       ...cpuVerdict(result, target, own),
-      ...atMost(target, own, 'memoryMiB', target.memoryMiB, 'MiB over idle'),
-      ...atMost(target, own, 'p50Ms', target.p50Ms, 'ms p50'),
-      ...atMost(target, own, 'p99Ms', target.p99Ms, 'ms p99'),
+      ...memoryVerdict(target, own),
+      ...scaledVerdict(result, own, { measure: 'p50Ms', limit: target.p50Ms, unit: 'ms p50', what: 'time' }),
+      ...scaledVerdict(result, own, { measure: 'p99Ms', limit: target.p99Ms, unit: 'ms p99', what: 'time' }),
       ...latencyVerdicts(result, target, own),
     ]
   })
@@ -49,29 +54,43 @@ function verdict(asked: string, value: number | undefined, met: boolean, note = 
   return { text: `${met ? 'met   ' : 'MISSED'}  ${asked}: ${two(value)}${note}`, met }
 }
 
-function atMost(
-  target: Target,
-
-  own: RowResult | undefined,
-  measure: Measure,
-  limit: number | undefined,
-  unit: string,
-): Verdict[] {
-  if (limit === undefined) return []
-  const value = spread(own, measure)?.median
-  return [verdict(`${target.row}: at most ${limit} ${unit}`, value, value !== undefined && value <= limit)]
+function memoryVerdict({ row, memoryMiB }: Target, own: RowResult | undefined): Verdict[] {
+  if (memoryMiB === undefined) return []
+  const value = spread(own, 'memoryMiB')?.median
+  return [
+    verdict(`${row}: at most ${memoryMiB} MiB over idle`, value, value !== undefined && value <= memoryMiB),
+  ]
 }
 
-function cpuVerdict(result: WorkResult, target: Target, own: RowResult | undefined): Verdict[] {
-  const limit = target.cpuSecondsPerMillion
+const cpuVerdict = (result: WorkResult, target: Target, own: RowResult | undefined) =>
+  scaledVerdict(result, own, {
+    measure: 'cpuPerMillion',
+    limit: target.cpuSecondsPerMillion,
+    unit: 'CPU s per million',
+    what: 'CPU',
+  })
+
+interface ScaledLimit {
+  readonly measure: 'cpuPerMillion' | 'p50Ms' | 'p99Ms'
+  readonly limit: number | undefined
+  readonly unit: string
+  readonly what: string
+}
+
+/** A limit in what a slower machine takes more of. */
+function scaledVerdict(
+  result: WorkResult,
+  own: RowResult | undefined,
+  { measure, limit, unit, what }: ScaledLimit,
+): Verdict[] {
   if (limit === undefined) return []
-  const asked = `${target.row}: at most ${two(limit)} CPU s per million`
-  const value = spread(own, 'cpuPerMillion')?.median
+  const asked = `${own?.row.name}: at most ${two(limit)} ${unit}`
+  const value = spread(own, measure)?.median
   if (value === undefined || value <= limit) return [verdict(asked, value, true)]
-  const factor = machineFactor(result)
+  const factor = machineFactor(result, measure)
   if (factor === undefined || factor <= 1) return [verdict(asked, value, false)]
   const scaled = value / factor
-  const note = ` here, ${two(scaled)} at the reference machine's speed (this one takes ${two(factor)} times the CPU)`
+  const note = ` here, ${two(scaled)} at the reference machine's speed (this one takes ${two(factor)} times the ${what})`
   return [verdict(asked, value, scaled <= limit, note)]
 }
 

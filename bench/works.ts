@@ -41,6 +41,8 @@ export interface Work {
   readonly targets: readonly Target[]
   /** CPU seconds per million that rows took on the machine on which the targets were written down. */
   readonly referenceCpu?: Readonly<Record<string, number>>
+  /** The same of latencies, in milliseconds. */
+  readonly referenceMs?: Readonly<Record<string, { readonly p50Ms: number; readonly p99Ms: number }>>
 }
 
 const row = (name: string, client: Client, mode: string): Row => ({ name, client, mode })
@@ -130,7 +132,7 @@ export const works: readonly Work[] = [
   {
     ...producing,
     id: 'PLZ4',
-    referenceCpu: { [franz.name]: 1.54 },
+    referenceCpu: { [franz.name]: 1.54, [librdkafka.name]: 1.7 },
     title: 'produce 1 KiB of JSON, lz4',
     records: 400_000,
     values: 'json-1024',
@@ -210,6 +212,11 @@ export const works: readonly Work[] = [
     warmup: 0,
     rate: 200,
     values: 'bytes-100',
+    referenceMs: {
+      platformatic: { p50Ms: 0.34, p99Ms: 1.77 },
+      'librdkafka in C': { p50Ms: 0.29, p99Ms: 0.8 },
+      'franz-go': { p50Ms: 0.36, p99Ms: 1.23 },
+    },
     rows: everyone('e2e'),
     targets: [{ row: 'ottla', p50Ms: 0.5, p99Ms: 2 }],
   },

@@ -39,6 +39,7 @@ function result(own: readonly Report[], peer: readonly Report[], target: Omit<Ta
     rows: [ours, theirs],
     targets: [{ row: 'ours', ...target }],
     referenceCpu: { theirs: 1 },
+    referenceMs: { theirs: { p50Ms: 0.3, p99Ms: 1 } },
   }
   return { work, records: 1, rows }
 }
@@ -77,6 +78,17 @@ test('where all cores are busy, CPU per million decides about records per second
   assert.deepEqual(met(result([busy], [peer], asked)), [true, true])
   assert.deepEqual(met(result([idle], [peer], asked)), [false, true])
   assert.deepEqual(met(result([greedy], [peer], asked)), [false, false])
+})
+
+test('and so is a limit on a latency, each percentile by its own', () => {
+  const slow = result(
+    [report(1_000, 1, { p50Ms: 0.8, p99Ms: 4 })],
+    [report(1_000, 1, { p50Ms: 0.6, p99Ms: 1.5 })],
+    { p50Ms: 0.5, p99Ms: 2 },
+  )
+  assert.deepEqual([machineFactor(slow, 'p50Ms'), machineFactor(slow, 'p99Ms')], [2, 1.5])
+  assert.deepEqual(met(slow), [true, false])
+  assert.match(verdictsOf(slow, 2)[0]?.text ?? '', /at most 0\.50 ms p50: 0\.80 here, 0\.40 at the reference/)
 })
 
 test('a limit on CPU is judged at the speed of the machine that it was written on', () => {
