@@ -216,6 +216,18 @@ test('latest is committed at once: what comes while nobody reads is not lost', a
   await again
 })
 
+test('a batch larger than any response may be ends the consumer instead of being asked for for ever', async () => {
+  await using bench = await Bench.open({ topics: { orders: 1 } })
+  await bench.append('orders', 0, values(3))
+  await bench.append('orders', 0, [{ value: Buffer.alloc(300_000) }])
+  const options = { topics: ['orders'], fetchMaxBytes: 100_000 }
+  const consumer = bench.consumer(options, { maxResponseBytes: 200_000 })
+  const { seen, running } = collect(consumer)
+  await assert.rejects(running, { code: 'RESPONSE_TOO_LARGE' })
+  assert.deepEqual(seen.get(0), upTo(3))
+  assert.deepEqual(await bench.committed('orders', 1), [3])
+})
+
 test('records larger than every fetch size come all the same', async () => {
   await using bench = await Bench.open({ topics: { orders: 2 } })
   for (const partition of [0, 1]) {
