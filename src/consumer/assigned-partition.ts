@@ -64,6 +64,8 @@ export class AssignedPartition implements FetchTarget {
   isQueued = false
 
   // ------------------------------------------------------------------------------------- for its ending
+  /** Resolves when the user, told that it was assigned, is done with that. */
+  arrival: Promise<void> = Promise.resolve()
   /** The user has been told that it was revoked or lost. */
   isEndTold = false
 
@@ -164,6 +166,11 @@ export class AssignedPartition implements FetchTarget {
     this.#waitingBytes += chunk.sizeBytes
   }
 
+  /** Whether this is what was appended last, and it is still here. */
+  holds(chunk: FetchedChunk): boolean {
+    return this.#waiting.at(this.#waiting.length - 1)?.chunk === chunk
+  }
+
   /** Takes back what was appended last: the next fetch begins where it began. */
   takeBack(): void {
     const last = this.#waiting.pop()
@@ -252,13 +259,13 @@ export class AssignedPartition implements FetchTarget {
     return this.isRunning ? new Promise((resolve) => this.#idleWaiters.push(resolve)) : Promise.resolve()
   }
 
-  /** Resolves when no handler has work of this partition, or those that have were told to give up. */
+  /** Resolves when neither a handler nor the callback for its arrival is at work, or those were told to give up. */
   drained(): Promise<void> {
     if (this.#deadline.signal.aborted) return Promise.resolve()
     const expired = new Promise<void>((resolve) => {
       this.#deadline.signal.addEventListener('abort', () => resolve(), { once: true })
     })
-    return Promise.race([this.idle(), expired])
+    return Promise.race([Promise.all([this.idle(), this.arrival]).then(() => undefined), expired])
   }
 
   /** Resolves when no handler has it and nothing waits for one. */

@@ -107,6 +107,7 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
    *
    * Resolves after `stop`.
    * @throws HANDLER_FAILED after the last retry with `failure.onExhausted: 'stop'`; OUT_OF_RANGE; GROUP_FENCED; CORRUPT_BATCH;
+   *   RESPONSE_TOO_LARGE for a batch that does not fit into `maxResponseBytes` of the client;
    *   what the brokers refuse for good, by Kafka's name; ABORTED after `abort`; INVALID_STATE
    */
   run(handler: RecordHandler): Promise<void> {

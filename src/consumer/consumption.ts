@@ -11,6 +11,7 @@
  */
 import type { Cluster } from '../client/cluster.ts'
 import { OttlaError } from '../errors.ts'
+import { deferred } from '../util/deferred.ts'
 import { AssignedPartition } from './assigned-partition.ts'
 import { Committer } from './committer.ts'
 import type { ResolvedConsumerOptions } from './consumer-options.ts'
@@ -207,18 +208,21 @@ export class Consumption {
 
   #assign(partitions: readonly TopicPartition[]): void {
     if (this.#isStopping) return
+    const arrival = deferred<void>()
     const assigned = partitions.map(({ topic, partition }) => {
       const made = new AssignedPartition(topic, partition, () => this.#group.generation)
       const key = partitionKey(made)
       made.isPaused = this.#paused.has(key)
+      made.arrival = arrival.promise
       this.#partitions.set(key, made)
       return made
     })
-    void this.#begin(partitions, assigned)
+    void this.#tell('assigned', partitions)
+      .then(arrival.resolve)
+      .then(() => this.#begin(assigned))
   }
 
-  async #begin(partitions: readonly TopicPartition[], assigned: readonly AssignedPartition[]): Promise<void> {
-    await this.#tell('assigned', partitions)
+  async #begin(assigned: readonly AssignedPartition[]): Promise<void> {
     const free: AssignedPartition[] = []
     for (const partition of assigned) {
       const lingering = this.#endings.lingering(partition)

@@ -16,6 +16,7 @@ import { BrokerFetch, type PartitionResult } from './broker-fetch.ts'
 import type { ResolvedConsumerOptions } from './consumer-options.ts'
 import type { ResetReport } from './consumer-reports.ts'
 import { type Delivery, readAnswer, troubleOf } from './fetch-answer.ts'
+import type { FetchedChunk } from './fetched-chunk.ts'
 import { HeldResponse } from './held-response.ts'
 import { PrefetchBudget } from './prefetch-budget.ts'
 import { asOttlaError, mayPass } from './retry.ts'
@@ -39,7 +40,8 @@ export interface FetcherPorts {
 /** What an answer brought, before its checksums are looked at. */
 interface Taken {
   readonly result: PartitionResult
-  readonly delivery: Delivery
+  readonly chunk: FetchedChunk
+  readonly epochs: Delivery['epochs']
 }
 
 /** Its checksums and handlers take longer than writing a request. */
@@ -64,7 +66,10 @@ export class Fetcher {
     this.#ports = ports
     // A response is a large buffer, and lives until its records are handled.
     keepFreedMemory()
-    this.#budget = new PrefetchBudget(ports.options)
+    const { options, cluster } = ports
+    // A response has more in it than records, and a first batch may pass the limit somewhat.
+    const fetchMaxBytes = Math.min(options.fetchMaxBytes, cluster.options.maxResponseBytes >> 1)
+    this.#budget = new PrefetchBudget({ ...options, fetchMaxBytes })
     this.#unlisten = ports.cluster.onChange(() => this.#replaceAll())
   }
 
@@ -260,8 +265,8 @@ export class Fetcher {
     const response = new HeldResponse(this.#budget)
     const taken: Taken[] = []
     for (const result of results) {
-      const delivery = this.#take(nodeId, result, response)
-      if (delivery !== undefined) taken.push({ result, delivery })
+      const { chunk, epochs } = this.#take(nodeId, result, response) ?? {}
+      if (chunk !== undefined && epochs !== undefined) taken.push({ result, chunk, epochs })
       const { leaderId, leaderEpoch } = result.answer.currentLeader
       if (leaderId < 0 || leaderEpoch < 0) continue
       const { topic, partition } = result.partition
@@ -280,7 +285,7 @@ export class Fetcher {
   #askFirst(nodeId: number, taken: readonly Taken[]): void {
     const fetch = this.#brokers.get(nodeId)?.fetch
     fetch?.pump()
-    const bytes = taken.reduce((sum, { delivery }) => sum + (delivery.chunk?.sizeBytes ?? 0), 0)
+    const bytes = taken.reduce((sum, { chunk }) => sum + chunk.sizeBytes, 0)
     if (bytes >= LARGE_RESPONSE_BYTES) fetch?.flush()
   }
 
@@ -320,18 +325,21 @@ export class Fetcher {
    * the request that has left meanwhile begins at another offset, so nobody takes it. Whether there is something new
    * for a handler.
    */
-  #believe({ result, delivery }: Taken, response: HeldResponse): boolean {
+  #believe({ result, chunk, epochs }: Taken, response: HeldResponse): boolean {
     const { partition, offset, answer } = result
     const { options } = this.#ports
-    let sound = delivery
+    // Given back meanwhile, to make room for the request that has left.
+    if (!partition.holds(chunk)) return false
+    let sound = epochs
     if (options.checkCrc && answer.records !== null && !haveRightCrcs(answer.records)) {
       partition.takeBack()
-      sound = readAnswer(partition, answer, { offset, checkCrc: true, options })
-      if (!this.#append(partition, sound, response)) return false
+      const delivery = readAnswer(partition, answer, { offset, checkCrc: true, options })
+      if (!this.#append(partition, delivery, response)) return false
+      sound = delivery.epochs
     }
     partition.failures = 0
     partition.damages = 0
-    for (const { from, leaderEpoch } of sound.epochs) partition.noteEpoch(from, leaderEpoch)
+    for (const { from, leaderEpoch } of sound) partition.noteEpoch(from, leaderEpoch)
     return true
   }
 

@@ -6,7 +6,7 @@ import { backoffMs } from '../util/backoff.ts'
 import { sleep } from '../util/clock.ts'
 
 /**
- * What no waiting helps: wrong options, credentials or certificates, a broker that is too old. Everything else about
+ * What no waiting helps: wrong options, credentials or certificates, a broker that is too old, more than fits. Everything else about
  * a connection may pass, and a consumer waits for its brokers as long as it has to. (A call of the client, which has
  * a deadline, is more easily told: only what is marked `retriable` is tried again there.)
  */
@@ -14,6 +14,8 @@ const hopeless: ReadonlySet<string> = new Set([
   'SASL_FAILED',
   'TLS_FAILED',
   'UNSUPPORTED_VERSION',
+  // The same question is answered with as much again.
+  'RESPONSE_TOO_LARGE',
   'INVALID_ARGUMENT',
   'INVALID_STATE',
   'INVALID_OPTION',

@@ -161,6 +161,30 @@ test('a membership that is lost while it stops: told as lost, and nothing is wai
   assert.deepEqual(fenced.sort(), ['commit 1: 0-1', 'commit 2: 0-1', 'commit 3: 0-1'])
 })
 
+test('a callback that is told of new partitions ends before it is told that they go, or has its time', async () => {
+  for (const ends of [true, false]) {
+    const { clock, bench, member } = await stage()
+    await using _ = bench
+    const log: string[] = []
+    const consumer = member({
+      onRebalance: async ({ type }) => {
+        log.push(type)
+        if (type === 'assigned') await (ends ? sleep(clock, 1500) : never())
+        log.push(`${type} done`)
+      },
+    })
+    const running = consumer.run(() => undefined)
+    await clock.until(() => log.length === 1)
+    const began = clock.monotonic()
+    await clock.during(consumer.stop())
+    await running
+    const tookMs = clock.monotonic() - began
+    if (ends) assert.deepEqual(log, ['assigned', 'assigned done', 'revoked', 'revoked done'])
+    else assert.deepEqual(log, ['assigned', 'revoked', 'revoked done'])
+    assert.ok(tookMs >= (ends ? 1400 : DRAIN_MS) && tookMs < DRAIN_MS + 1000, `${tookMs} ms`)
+  }
+})
+
 test('work that could not be committed before its partition was given up is told', async () => {
   const { clock, bench, member } = await stage()
   await using _ = bench

@@ -162,6 +162,31 @@ test('damage in the middle of a response: what is before it is handled, and read
   await running
 })
 
+test('damage in what a paused partition has given back at once is of no account', async () => {
+  await using bench = await Bench.open({ topics: { orders: 2 } })
+  await bench.append('orders', 0, [{ value: Buffer.alloc(5_000, 1) }])
+  await bench.append('orders', 1, [{ value: 'v0' }])
+  // Room for one request only: what is held leaves none for the next.
+  const consumer = bench.consumer({ topics: ['orders'], prefetchBytes: 65_536, fetchMinBytes: 5_000 })
+  const first = [{ topic: 'orders', partition: 0 }]
+  const pause = () => {
+    consumer.pause(first)
+    return false
+  }
+  bench.broker.faults.on({ api: 'Fetch', where: pause }, 'close')
+  // In the records of the first partition, wherever in the answer it stands.
+  const damage = bench.broker.faults.on({ api: 'Fetch', times: 1 }, { flipByteAt: 1_000 })
+  const { seen, running, count } = collect(consumer)
+  await until(() => count() === 1, 'the record of the other partition')
+  assert.deepEqual([damage.hits, seen.get(1)], [1, [0]])
+  bench.broker.faults.clear()
+  consumer.resume(first)
+  await until(() => count() === 2, 'the record of the partition that was paused')
+  assert.deepEqual(seen.get(0), [0])
+  await consumer.stop()
+  await running
+})
+
 for (const [size, valueBytes, order] of [
   ['large', 100_000, ['request', 'handler']],
   ['small', 100, ['handler', 'request']],
@@ -265,6 +290,29 @@ test('latest is committed at once: what comes while nobody reads is not lost', a
   await until(() => seen.get(0)?.length === 2, 'the records between')
   await second.stop()
   await again
+})
+
+test('a batch larger than any response may be ends the consumer instead of being asked for for ever', async () => {
+  await using bench = await Bench.open({ topics: { orders: 1 } })
+  await bench.append('orders', 0, values(3))
+  await bench.append('orders', 0, [{ value: Buffer.alloc(300_000) }])
+  const options = { topics: ['orders'], fetchMaxBytes: 100_000 }
+  const consumer = bench.consumer(options, { maxResponseBytes: 200_000 })
+  const { seen, running } = collect(consumer)
+  await assert.rejects(running, { code: 'RESPONSE_TOO_LARGE' })
+  assert.deepEqual(seen.get(0), upTo(3))
+  assert.deepEqual(await bench.committed('orders', 1), [3])
+})
+
+test('no more is asked for than a response may be', async () => {
+  await using bench = await Bench.open({ topics: { orders: 1 } })
+  for (let at = 0; at < 40; at++) await bench.append('orders', 0, [{ value: Buffer.alloc(10_000, 1) }])
+  const consumer = bench.consumer({ topics: ['orders'] }, { maxResponseBytes: 100_000 })
+  const { seen, running, count } = collect(consumer)
+  await Promise.race([until(() => count() === 40, 'all records'), running])
+  assert.deepEqual(seen.get(0), upTo(40))
+  await consumer.stop()
+  await running
 })
 
 test('records larger than every fetch size come all the same', async () => {
