@@ -164,6 +164,11 @@ export class AssignedPartition implements FetchTarget {
     this.#waitingBytes += chunk.sizeBytes
   }
 
+  /** What was appended last; undefined when nothing waits. */
+  get latest(): FetchedChunk | undefined {
+    return this.#waiting.at(this.#waiting.length - 1)?.chunk
+  }
+
   /** Takes back what was appended last: the next fetch begins where it began. */
   takeBack(): void {
     const last = this.#waiting.pop()

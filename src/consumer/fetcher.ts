@@ -293,11 +293,12 @@ export class Fetcher {
     }
     if (answer.preferredReadReplica >= 0) this.#prefer(partition, answer.preferredReadReplica)
     if (answer.highWatermark >= 0) partition.highWatermark = answer.highWatermark
-    const delivery = readAnswer(partition, answer, {
-      offset,
-      checkCrc: false,
-      options: this.#ports.options,
-    })
+    const { options } = this.#ports
+    let delivery = readAnswer(partition, answer, { offset, checkCrc: false, options })
+    // An answer that leads nowhere may do so by its damage: it is looked at whole, or it would be asked for for ever.
+    if (options.checkCrc && delivery.chunk === undefined) {
+      delivery = readAnswer(partition, answer, { offset, checkCrc: true, options })
+    }
     return this.#append(partition, delivery, response) ? delivery : undefined
   }
 
@@ -323,8 +324,11 @@ export class Fetcher {
   #believe({ result, delivery }: Taken, response: HeldResponse): boolean {
     const { partition, offset, answer } = result
     const { options } = this.#ports
+    // Making room for the next request it was given back, or what another one brought has ended the consumer.
+    if (partition.latest !== delivery.chunk) return false
     let sound = delivery
-    if (options.checkCrc && answer.records !== null && !haveRightCrcs(answer.records)) {
+    const isWhole = delivery.damage === undefined
+    if (options.checkCrc && answer.records !== null && !(isWhole && haveRightCrcs(answer.records))) {
       partition.takeBack()
       sound = readAnswer(partition, answer, { offset, checkCrc: true, options })
       if (!this.#append(partition, sound, response)) return false
