@@ -166,9 +166,9 @@ export class AssignedPartition implements FetchTarget {
     this.#waitingBytes += chunk.sizeBytes
   }
 
-  /** Whether this is what was appended last, and it is still here. */
-  holds(chunk: FetchedChunk): boolean {
-    return this.#waiting.at(this.#waiting.length - 1)?.chunk === chunk
+  /** What was appended last; undefined when nothing waits. */
+  get latest(): FetchedChunk | undefined {
+    return this.#waiting.at(this.#waiting.length - 1)?.chunk
   }
 
   /** Takes back what was appended last: the next fetch begins where it began. */

@@ -16,7 +16,6 @@ import { BrokerFetch, type PartitionResult } from './broker-fetch.ts'
 import type { ResolvedConsumerOptions } from './consumer-options.ts'
 import type { ResetReport } from './consumer-reports.ts'
 import { type Delivery, readAnswer, troubleOf } from './fetch-answer.ts'
-import type { FetchedChunk } from './fetched-chunk.ts'
 import { HeldResponse } from './held-response.ts'
 import { PrefetchBudget } from './prefetch-budget.ts'
 import { asOttlaError, mayPass } from './retry.ts'
@@ -40,8 +39,7 @@ export interface FetcherPorts {
 /** What an answer brought, before its checksums are looked at. */
 interface Taken {
   readonly result: PartitionResult
-  readonly chunk: FetchedChunk
-  readonly epochs: Delivery['epochs']
+  readonly delivery: Delivery
 }
 
 /** Its checksums and handlers take longer than writing a request. */
@@ -265,8 +263,8 @@ export class Fetcher {
     const response = new HeldResponse(this.#budget)
     const taken: Taken[] = []
     for (const result of results) {
-      const { chunk, epochs } = this.#take(nodeId, result, response) ?? {}
-      if (chunk !== undefined && epochs !== undefined) taken.push({ result, chunk, epochs })
+      const delivery = this.#take(nodeId, result, response)
+      if (delivery !== undefined) taken.push({ result, delivery })
       const { leaderId, leaderEpoch } = result.answer.currentLeader
       if (leaderId < 0 || leaderEpoch < 0) continue
       const { topic, partition } = result.partition
@@ -285,7 +283,7 @@ export class Fetcher {
   #askFirst(nodeId: number, taken: readonly Taken[]): void {
     const fetch = this.#brokers.get(nodeId)?.fetch
     fetch?.pump()
-    const bytes = taken.reduce((sum, { chunk }) => sum + chunk.sizeBytes, 0)
+    const bytes = taken.reduce((sum, { delivery }) => sum + (delivery.chunk?.sizeBytes ?? 0), 0)
     if (bytes >= LARGE_RESPONSE_BYTES) fetch?.flush()
   }
 
@@ -298,11 +296,12 @@ export class Fetcher {
     }
     if (answer.preferredReadReplica >= 0) this.#prefer(partition, answer.preferredReadReplica)
     if (answer.highWatermark >= 0) partition.highWatermark = answer.highWatermark
-    const delivery = readAnswer(partition, answer, {
-      offset,
-      checkCrc: false,
-      options: this.#ports.options,
-    })
+    const { options } = this.#ports
+    let delivery = readAnswer(partition, answer, { offset, checkCrc: false, options })
+    // An answer that leads nowhere may do so by its damage: it is looked at whole, or it would be asked for for ever.
+    if (options.checkCrc && delivery.chunk === undefined) {
+      delivery = readAnswer(partition, answer, { offset, checkCrc: true, options })
+    }
     return this.#append(partition, delivery, response) ? delivery : undefined
   }
 
@@ -325,21 +324,21 @@ export class Fetcher {
    * the request that has left meanwhile begins at another offset, so nobody takes it. Whether there is something new
    * for a handler.
    */
-  #believe({ result, chunk, epochs }: Taken, response: HeldResponse): boolean {
+  #believe({ result, delivery }: Taken, response: HeldResponse): boolean {
     const { partition, offset, answer } = result
     const { options } = this.#ports
-    // Given back meanwhile, to make room for the request that has left.
-    if (!partition.holds(chunk)) return false
-    let sound = epochs
-    if (options.checkCrc && answer.records !== null && !haveRightCrcs(answer.records)) {
+    // Making room for the next request it was given back, or what another one brought has ended the consumer.
+    if (partition.latest !== delivery.chunk) return false
+    let sound = delivery
+    const isWhole = delivery.damage === undefined
+    if (options.checkCrc && answer.records !== null && !(isWhole && haveRightCrcs(answer.records))) {
       partition.takeBack()
-      const delivery = readAnswer(partition, answer, { offset, checkCrc: true, options })
-      if (!this.#append(partition, delivery, response)) return false
-      sound = delivery.epochs
+      sound = readAnswer(partition, answer, { offset, checkCrc: true, options })
+      if (!this.#append(partition, sound, response)) return false
     }
     partition.failures = 0
     partition.damages = 0
-    for (const { from, leaderEpoch } of sound) partition.noteEpoch(from, leaderEpoch)
+    for (const { from, leaderEpoch } of sound.epochs) partition.noteEpoch(from, leaderEpoch)
     return true
   }
 

@@ -165,7 +165,7 @@ export class Answers {
     generations.join(batch.generation)
     delivery.counts.splitBatches++
     partition.window.replace(batch, halves)
-    batch.release(true)
+    outcomes.free(batch)
   }
 
   /** KIP-467: the answer names the records that are refused; without names it is the whole batch. */
@@ -188,11 +188,11 @@ export class Answers {
     const errors = new Map(places.map((place) => [place, named.get(place) as OttlaError]))
     delivery.refused(batch, refused, errors)
     partition.window.replace(batch, rest === undefined ? [] : [rest])
-    batch.release(true)
+    outcomes.free(batch)
   }
 
   #freeIfGone(batch: Batch): void {
-    if (batch.state === 'gone') batch.release(true)
+    if (batch.state === 'gone') this.#parts.outcomes.free(batch)
   }
 }
 

@@ -126,8 +126,8 @@ export class Intake {
     return new Promise((resolve, reject) => this.#readyWaiters.push({ resolve, reject }))
   }
 
-  /** Something was settled. */
-  readonly onSettled = (): void => {
+  /** Something was settled, or memory came back. */
+  readonly onRoom = (): void => {
     if (this.#isAdmitting || (this.#waiting.length === 0 && this.#readyWaiters.length === 0)) return
     this.#isAdmitting = true
     queueMicrotask(this.#admitWaiting)

@@ -17,6 +17,8 @@ export interface OutcomesParts {
   readonly delivery: Delivery
   readonly logger: Logger
   readonly onUncertain: 'resend' | 'drop'
+  /** Memory came back: there may be room. */
+  readonly onFreed: () => void
 }
 
 export class Outcomes {
@@ -38,14 +40,14 @@ export class Outcomes {
     }
     for (const found of walked) this.#proved(partition, found, undefined)
     if (answered !== undefined && !answered.isSettled) this.#parts.delivery.delivered(answered, landing)
-    batch.release(true)
+    this.free(batch)
   }
 
   /** With acks 0: it left the process. The socket may still read from its memory. */
   unacknowledged(partition: ProducerPartition, batch: Batch): void {
     partition.window.delivered(batch, this.#parts.clock.now())
     if (!batch.isSettled) this.#parts.delivery.delivered(batch, landingUnknown(partition))
-    batch.release(false)
+    this.free(batch, false)
   }
 
   /** An answer says that it failed for good. */
@@ -55,7 +57,7 @@ export class Outcomes {
     batch.givenUp = true
     partition.window.failed(batch, false, this.#parts.clock.now())
     if (!wasGivenUp) this.#parts.delivery.failed(batch, outcome)
-    batch.release(true)
+    this.free(batch)
   }
 
   /** It is not waited for any longer: whether it is in the log is known only if it was never on the wire. */
@@ -63,14 +65,14 @@ export class Outcomes {
     if (batch.isSettled) return
     const isUnknown = batch.state === 'wire' || batch.maybeInLog
     this.#parts.delivery.failed(batch, isUnknown ? unknownBecause(partition, error) : error)
-    if (partition.window.giveUp(batch)) batch.release(true)
+    if (partition.window.giveUp(batch)) this.free(batch)
   }
 
   /** It was taken out of the queue and never sent. */
   dropped(batch: Batch, error: OttlaError): void {
     batch.state = 'gone'
     this.#parts.delivery.failed(batch, error)
-    batch.release(true)
+    this.free(batch)
   }
 
   /** `places`: where batches lie, by base sequence, as far as that is known. */
@@ -107,9 +109,18 @@ export class Outcomes {
     }
     for (const batch of doubtful) {
       delivery.failed(batch, unproven(partition))
-      if (partition.window.giveUp(batch)) batch.release(true)
+      if (partition.window.giveUp(batch)) this.free(batch)
     }
     partition.window.resendUncertain([])
+  }
+
+  /**
+   * Gives a batch's memory back; `reuse` is false when a socket may still read from it. Its records may have been settled
+   * long before, and whoever waits for room was told in vain then.
+   */
+  free(batch: Batch, reuse = true): void {
+    batch.release(reuse)
+    this.#parts.onFreed()
   }
 
   #proved(partition: ProducerPartition, batch: Batch, place: FoundBatch | undefined): void {
@@ -118,7 +129,7 @@ export class Outcomes {
       delivery.counts.proved += batch.count
       delivery.delivered(batch, { ...landingUnknown(partition), ...place })
     }
-    batch.release(true)
+    this.free(batch)
   }
 }
 

@@ -105,14 +105,15 @@ export class Producer {
     const onWake = (partition: ProducerPartition) => this.#sender.wake(partition)
     const onFatal = (error: OttlaError) => this.#failEverything(error)
 
-    const onSettled = () => this.#intake.onSettled()
-    this.#delivery = new Delivery({ bounds, generations, queue, logger, onSettled })
+    const onRoom = () => this.#intake.onRoom()
+    this.#delivery = new Delivery({ bounds, generations, queue, logger, onSettled: onRoom })
     if (settings.onDelivery !== undefined) this.#delivery.listen(settings.onDelivery)
     this.#outcomes = new Outcomes({
       clock,
       delivery: this.#delivery,
       logger,
       onUncertain: settings.onUncertain,
+      onFreed: onRoom,
     })
     const onTurnEnd = () => this.#sender.sendNow()
     this.#accumulator = new Accumulator({

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Dial } from '../../src/client/dial.ts'
 import type { Consumer, ConsumerRecord, ResetReport } from '../../src/consumer/consumer.ts'
-import type { Compression } from '../../src/protocol/record-batch.ts'
+import { type Compression, encodeRecordBatch } from '../../src/protocol/record-batch.ts'
 import { Bench, thenSkip, turn, until, values } from './kit.ts'
 
 /** Runs a consumer that only collects offsets by partition. */
@@ -183,6 +183,67 @@ test('damage in what a paused partition has given back at once is of no account'
   consumer.resume(first)
   await until(() => count() === 2, 'the record of the partition that was paused')
   assert.deepEqual(seen.get(0), [0])
+  await consumer.stop()
+  await running
+})
+
+/** Of the fields behind the records in a response to Fetch, which are empty. */
+const BEHIND_RECORDS = 3
+/** Where the byte `at` of the last batch stands, from the end of a response that ends with it. */
+const inLastBatch = (batch: Buffer, at: number) => at - batch.length - BEHIND_RECORDS
+
+test('a batch that cannot be measured ends an answer as one with a wrong checksum does', async () => {
+  await using bench = await Bench.open({ topics: { orders: 1 } })
+  await bench.fill('orders', 1, 10)
+  const last = encodeRecordBatch(values(10, 10))
+  await bench.append('orders', 0, last)
+  const MAGIC_AT = 16
+  const once = { api: 'Fetch', times: 1 }
+  const damage = bench.broker.faults.on(once, { flipByteAt: inLastBatch(last, MAGIC_AT) })
+  const consumer = bench.consumer({ topics: ['orders'] })
+  const { seen, running, count } = collect(consumer)
+  await until(() => count() >= 20, 'all records')
+  assert.equal(damage.hits, 1)
+  assert.deepEqual(seen.get(0), upTo(20))
+  await consumer.stop()
+  await running
+})
+
+test('a batch whose damage makes it end before the position is damage, not an answer without records', async () => {
+  await using bench = await Bench.open({ topics: { orders: 1 } })
+  // The last byte of the offset delta, 245, becomes 10.
+  const batch = encodeRecordBatch(values(246))
+  await bench.append('orders', 0, batch)
+  const DELTA_AT = 26
+  bench.broker.faults.on({ api: 'Fetch' }, { flipByteAt: inLastBatch(batch, DELTA_AT) })
+  const consumer = bench.consumer({ topics: ['orders'], startFrom: { offset: 200 } })
+  const { running } = collect(consumer)
+  const ended = running.catch((error: { code: string; offset?: number }) => [error.code, error.offset])
+  assert.deepEqual(await Promise.race([ended, turn(5000)]), ['CORRUPT_BATCH', 200])
+})
+
+test('what is damaged and given back, because its partition is paused and room is short, is read again', async () => {
+  await using bench = await Bench.open({ topics: { orders: 2 }, configs: { 'message.max.bytes': 4_000_000 } })
+  const consumer = bench.consumer({ topics: ['orders'], prefetchBytes: 1024 * 1024 })
+  const { seen, running, count } = collect(consumer)
+  await bench.fill('orders', 2, 1)
+  await until(() => count() === 2, 'the first records')
+  const afterThree = { api: 'Fetch', times: 1, where: () => count() === 3 }
+  const damage = bench.broker.faults.on(afterThree, { flipByteAt: -20 })
+  await bench.append('orders', 0, values(1))
+  await until(() => count() === 3 && damage.hits === 1, 'the long poll whose answer will be damaged')
+  const paused = [{ topic: 'orders', partition: 1 }]
+  consumer.pause(paused)
+  // With it there is no room for another request.
+  await bench.append('orders', 1, [{ value: Buffer.alloc(600_000) }])
+  await bench.append('orders', 0, values(1))
+  await until(() => seen.get(0)?.length === 3, 'the other partition')
+  consumer.resume(paused)
+  await until(() => seen.get(1)?.length === 2, 'the record that was damaged')
+  assert.deepEqual([...seen].sort(), [
+    [0, [0, 1, 2]],
+    [1, [0, 1]],
+  ])
   await consumer.stop()
   await running
 })

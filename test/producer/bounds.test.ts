@@ -190,6 +190,32 @@ test('at the deadline: unknown on the wire, timed out when never sent, and the p
   )
 })
 
+test('at the deadline: what a socket may still read makes room when its request ends, and who waits goes on', async () => {
+  // Each of these records has a buffer of 4,096 bytes to itself, and there is room for three calls.
+  const large = (name: string) => order(name.padEnd(3_900))
+  const options = {
+    maxBatchBytes: 4_096,
+    bufferBytes: 3 * 4_608,
+    deliveryTimeoutMs: 400,
+    requestTimeoutMs: 500,
+  }
+  await withProducer({ producer: options }, async (kit) => {
+    const { producer, during, values } = kit
+    const fault = await silent(kit)
+    const onTheWire = Promise.all(range(3).map((index) => codeOf(producer.send(large(`${index}`)))))
+    const waiting = producer.send(large('waiting'))
+    const ready = producer.ready()
+    assert.deepEqual(await during(onTheWire), Array(3).fill('DELIVERY_UNKNOWN'))
+    fault.remove()
+    assert.equal(producer.stats.waitingCalls, 1)
+    await during(Promise.all([waiting, ready]))
+    assert.deepEqual(
+      values('orders').map((value) => value?.trimEnd()),
+      ['before', 'waiting'],
+    )
+  })
+})
+
 test('at the deadline: a batch whose last answer said that it is not in the log timed out, and is not unknown', async () => {
   await withProducer({ producer: { deliveryTimeoutMs: 400 } }, async ({ cluster, producer, during }) => {
     await during(producer.send(order('before')))
