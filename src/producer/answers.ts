@@ -47,7 +47,8 @@ export class Answers {
 
   answered(request: ProduceRequest, version: number, answer: ProduceAnswer): void {
     const answers = answersOf(request, version, answer)
-    for (const [index, part] of request.parts.entries()) {
+    for (let index = 0; index < request.parts.length; index++) {
+      const part = request.parts[index] as Part
       const given = answers[index]
       if (given === undefined) this.#lost(part, noAnswer(part))
       else this.#handle(part, given, answer)

@@ -30,16 +30,16 @@ export class Outcomes {
 
   /** The broker has it. What was walked over before it is thereby proved to be in the log. */
   delivered(partition: ProducerPartition, batch: Batch, landing: Landing): void {
-    const [answered, ...walked] = partition.window.delivered(batch, this.#parts.clock.now())
+    const walked = partition.window.delivered(batch, this.#parts.clock.now())
     partition.failures = 0
     partition.lastError = undefined
-    const [first] = partition.window.flights
+    const first = partition.window.flights[0]
     // Not when one before it is still doubtful: it would be looked for behind this offset.
     if (landing.baseOffset >= 0 && (first === undefined || first.rank > batch.rank)) {
       partition.nextOffset = landing.baseOffset + batch.count
     }
     for (const found of walked) this.#proved(partition, found, undefined)
-    if (answered !== undefined && !answered.isSettled) this.#parts.delivery.delivered(answered, landing)
+    if (!batch.isSettled) this.#parts.delivery.delivered(batch, landing)
     this.free(batch)
   }
 

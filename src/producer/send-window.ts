@@ -61,6 +61,7 @@ export const CAUTIOUS_AGE_MS = 12 * 3600 * 1000
 /** Proofs that change nothing before numbers begin anew: the broker refuses what it says it expects. */
 const FRUITLESS_PROOFS = 3
 
+const NONE: readonly Batch[] = []
 const WAIT: Step = { kind: 'wait' }
 const PROVE: Step = { kind: 'prove' }
 
@@ -129,7 +130,9 @@ export class SendWindow {
     }
     // A walk tries what stands behind a hole too: once it is taken, the hole was none.
     let expected = this.#walking ? (this.#flights[0]?.rank ?? this.#doneRank) : this.#doneRank
-    for (const flight of this.#flights) {
+    // By index, here and in what is called for each request: iterators would be most of what it leaves to collect.
+    for (let index = 0; index < this.#flights.length; index++) {
+      const flight = this.#flights[index] as Batch
       if (flight.rank !== expected) return this.#atHole(flight)
       expected = flight.endRank
       if (flight.state === 'waiting' && !flight.walked) return { kind: 'send', batch: flight, queued: false }
@@ -174,23 +177,20 @@ export class SendWindow {
   }
 
   /**
-   * It is in the log. Returns what is thereby known to be in the log: the batch itself first, and what was walked
-   * over before it. Those that were given up are among them.
+   * It is in the log. Returns what is thereby known to be in the log besides: what was walked over before it. Those
+   * that were given up are among them.
    */
-  delivered(batch: Batch, wallNow: number): Batch[] {
+  delivered(batch: Batch, wallNow: number): readonly Batch[] {
     this.#landed(batch)
-    const found = [batch]
-    for (const flight of this.#flights) {
-      if (flight === batch) break
-      if (flight.walked) found.push(flight)
-    }
-    for (const flight of found) this.#inLog(flight)
+    const walked = this.#walking ? this.#walkedBefore(batch) : NONE
+    for (const flight of walked) this.#inLog(flight)
+    this.#inLog(batch)
     this.#careful = false
     this.#fruitless = 0
     this.#provenAt = wallNow
     this.#endWalk()
     this.#popDelivered()
-    return found
+    return walked
   }
 
   /** It has to be sent again. `maybeInLog`: the answer leaves that open, or there was none. */
@@ -314,8 +314,11 @@ export class SendWindow {
     if (this.#careful) return 1
     if (!this.#idempotent) return this.#maxInFlight
     if (this.#provenAt < wallNow - CAUTIOUS_AGE_MS) return 1
-    const isOld = (batch: Batch) => this.#isCautious(batch, wallNow)
-    return (head !== undefined && isOld(head)) || this.#flights.some(isOld) ? 1 : this.#maxInFlight
+    if (head !== undefined && this.#isCautious(head, wallNow)) return 1
+    for (let index = 0; index < this.#flights.length; index++) {
+      if (this.#isCautious(this.#flights[index] as Batch, wallNow)) return 1
+    }
+    return this.#maxInFlight
   }
 
   #isCautious(batch: Batch, wallNow: number): boolean {
@@ -354,7 +357,8 @@ export class SendWindow {
 
   #popDelivered(): void {
     let count = 0
-    for (const flight of this.#flights) {
+    for (let index = 0; index < this.#flights.length; index++) {
+      const flight = this.#flights[index] as Batch
       if (flight.state !== 'delivered') break
       // Under numbers that have to begin anew nothing counts as the beginning.
       if (this.#doneRank >= 0) this.#doneRank = flight.endRank
@@ -369,6 +373,10 @@ export class SendWindow {
     if (index >= 0) this.#flights.splice(index, 1)
     batch.state = 'gone'
     this.#popDelivered()
+  }
+
+  #walkedBefore(batch: Batch): Batch[] {
+    return this.#flights.slice(0, this.#flights.indexOf(batch)).filter((flight) => flight.walked)
   }
 
   #walk(): ProofOutcome {

@@ -42,7 +42,9 @@ export interface SenderParts {
 
 export class Sender {
   readonly #parts: SenderParts
-  #ready = new Set<ProducerPartition>()
+  readonly #ready = new Set<ProducerPartition>()
+  /** Of the round under way; empty between rounds. */
+  readonly #requests = new Map<Connection, ProduceRequest>()
   #isDeferred = false
   readonly #unnumbered = new Set<ProducerPartition>()
   /** Partitions that wait for a connection, by node. */
@@ -71,16 +73,16 @@ export class Sender {
   }
 
   #sendReady(): void {
-    let candidates: Iterable<ProducerPartition> = this.#ready
-    this.#ready = new Set()
+    let candidates = [...this.#ready]
+    this.#ready.clear()
     if (this.#parts.signal.aborted) return
-    for (;;) {
-      const requests = new Map<Connection, ProduceRequest>()
-      const again: ProducerPartition[] = []
-      for (const partition of candidates) if (this.#load(partition, requests)) again.push(partition)
-      for (const request of requests.values()) this.#dispatch(request)
-      if (again.length === 0) return
-      candidates = again
+    while (candidates.length > 0) {
+      const requests = this.#requests
+      candidates = candidates.filter((partition) => this.#load(partition, requests))
+      if (requests.size === 0) return
+      const loaded = [...requests.values()]
+      requests.clear()
+      for (const request of loaded) this.#dispatch(request)
     }
   }
 
