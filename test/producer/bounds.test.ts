@@ -193,7 +193,12 @@ test('at the deadline: unknown on the wire, timed out when never sent, and the p
 test('at the deadline: what a socket may still read makes room when its request ends, and who waits goes on', async () => {
   // Each of these records has a buffer of 4,096 bytes to itself, and there is room for three calls.
   const large = (name: string) => order(name.padEnd(3_900))
-  const options = { maxBatchBytes: 4_096, bufferBytes: 3 * 4_608, deliveryTimeoutMs: 400, requestTimeoutMs: 500 }
+  const options = {
+    maxBatchBytes: 4_096,
+    bufferBytes: 3 * 4_608,
+    deliveryTimeoutMs: 400,
+    requestTimeoutMs: 500,
+  }
   await withProducer({ producer: options }, async (kit) => {
     const { producer, during, values } = kit
     const fault = await silent(kit)
