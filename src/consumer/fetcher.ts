@@ -279,7 +279,8 @@ export class Fetcher {
    */
   #askFirst(nodeId: number, taken: readonly Taken[]): void {
     const fetch = this.#brokers.get(nodeId)?.fetch
-    fetch?.pump()
+    if (this.#budget.isShort) this.pump()
+    else fetch?.pump()
     const bytes = taken.reduce((sum, { delivery }) => sum + (delivery.chunk?.sizeBytes ?? 0), 0)
     if (bytes >= LARGE_RESPONSE_BYTES) fetch?.flush()
   }
