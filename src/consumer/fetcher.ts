@@ -262,13 +262,16 @@ export class Fetcher {
     for (const result of results) {
       const delivery = this.#take(nodeId, result, response)
       if (delivery !== undefined) taken.push({ result, delivery })
-      const { leaderId, leaderEpoch } = result.answer.currentLeader
-      if (leaderId < 0 || leaderEpoch < 0) continue
-      const { topic, partition } = result.partition
-      this.#ports.cluster.noteLeader(topic, partition, { leaderId, leaderEpoch, endpoints })
     }
     this.#askFirst(nodeId, taken)
     const ready = taken.filter((one) => this.#believe(one, response))
+    // Whoever hears of a new leader asks at once: what came has to be taken by then.
+    for (const { partition, answer } of results) {
+      const { leaderId, leaderEpoch } = answer.currentLeader
+      if (leaderId < 0 || leaderEpoch < 0) continue
+      const hint = { leaderId, leaderEpoch, endpoints }
+      this.#ports.cluster.noteLeader(partition.topic, partition.partition, hint)
+    }
     for (const { result } of ready) this.#ports.onReady(result.partition)
   }
 

@@ -193,3 +193,35 @@ test('while room is short nothing is asked for twice: the next request waits unt
   await consumer.stop()
   await running
 })
+
+test('an answer that names a new leader for one partition and has records of another is taken whole before more is asked', async () => {
+  await using bench = await Bench.open({ brokers: 2, topics: { orders: 2 } })
+  await bench.fill('orders', 2, 10)
+  for (const partition of [0, 1]) bench.broker.moveLeader('orders', partition, 1)
+  const second: string[] = []
+  const note = (request: Readonly<Record<string, unknown>>, { node }: { readonly node: number }) => {
+    const { sessionEpoch, topics } = request as unknown as {
+      sessionEpoch: number
+      topics: { partitions: { partition: number; fetchOffset: number }[] }[]
+    }
+    if (node !== 1 || sessionEpoch !== 1) return false
+    for (const { partitions } of topics) {
+      for (const { partition, fetchOffset } of partitions) second.push(`${partition}@${fetchOffset}`)
+    }
+    return false
+  }
+  bench.broker.faults.on({ api: 'Fetch', where: note }, 'close')
+  // When the positions are known and nothing is asked for yet.
+  const moves = () => {
+    bench.broker.moveLeader('orders', 0, 2)
+    return false
+  }
+  bench.broker.faults.on({ api: 'OffsetFetch', where: moves }, 'close')
+  const consumer = bench.consumer({ topics: ['orders'], startFrom: { offset: 0 } })
+  let count = 0
+  const running = consumer.run(() => void count++)
+  await until(() => count === 20, 'all records')
+  assert.deepEqual(second, ['1@10'])
+  await consumer.stop()
+  await running
+})
