@@ -38,8 +38,9 @@ export interface BrokerFetchPorts {
   readonly isSettling: () => boolean
   /** Frees memory that is held for little; true when it did. */
   readonly compact: () => boolean
-  /** Room that was promised to a request has come back. */
+  /** Room that was promised to a request has come back, and nothing came for it. */
   readonly onRoom: () => void
+  /** What came, which may be nothing; the room for it has come back. The next request is only made when it is taken. */
   readonly onResults: (results: readonly PartitionResult[], endpoints: Response['nodeEndpoints']) => void
   /** The broker does not answer. */
   readonly onTrouble: () => void
@@ -151,10 +152,12 @@ export class BrokerFetch {
     } finally {
       this.#isBusy = false
       budget.settle(promised)
-      this.#ports.onRoom()
     }
-    if (this.#closing.signal.aborted) return
-    if (response === undefined || !this.#accept(response)) return this.pump()
+    const isClosed = this.#closing.signal.aborted
+    if (isClosed || response === undefined || !this.#accept(response)) {
+      this.pump()
+      return this.#ports.onRoom()
+    }
     const results = this.#results(response)
     if (results.length > 0 || !isPartial) this.#shortWaitMs = SHORTEST_WAIT_MS
     else this.#shortWaitMs = Math.min(this.#shortWaitMs * 2, LONGEST_SHORT_WAIT_MS, options.fetchMaxWaitMs)

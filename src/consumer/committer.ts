@@ -99,15 +99,11 @@ export class Committer {
     })
   }
 
-  /** Nothing is committed by itself any more; `flush` still works until `close`. */
-  pause(): void {
-    if (this.#timer !== undefined) this.#ports.cluster.options.clock.clearTimeout(this.#timer)
-    this.#timer = undefined
-  }
-
+  /** Nothing is committed any more. */
   close(): void {
     this.#isStopped = true
-    this.pause()
+    if (this.#timer !== undefined) this.#ports.cluster.options.clock.clearTimeout(this.#timer)
+    this.#timer = undefined
   }
 
   #schedule(delayMs: number): void {

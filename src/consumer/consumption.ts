@@ -150,11 +150,6 @@ export class Consumption {
     }
   }
 
-  /** Finds the coordinator and connects to it, once. @throws what that throws */
-  async connect(): Promise<void> {
-    await this.#links[0].connect()
-  }
-
   start(): void {
     this.#group.start()
   }

@@ -265,13 +265,16 @@ export class Fetcher {
     for (const result of results) {
       const delivery = this.#take(nodeId, result, response)
       if (delivery !== undefined) taken.push({ result, delivery })
-      const { leaderId, leaderEpoch } = result.answer.currentLeader
-      if (leaderId < 0 || leaderEpoch < 0) continue
-      const { topic, partition } = result.partition
-      this.#ports.cluster.noteLeader(topic, partition, { leaderId, leaderEpoch, endpoints })
     }
     this.#askFirst(nodeId, taken)
     const ready = taken.filter((one) => this.#believe(one, response))
+    // Whoever hears of a new leader asks at once: what came has to be taken by then.
+    for (const { partition, answer } of results) {
+      const { leaderId, leaderEpoch } = answer.currentLeader
+      if (leaderId < 0 || leaderEpoch < 0) continue
+      const hint = { leaderId, leaderEpoch, endpoints }
+      this.#ports.cluster.noteLeader(partition.topic, partition.partition, hint)
+    }
     for (const { result } of ready) this.#ports.onReady(result.partition)
   }
 
@@ -282,7 +285,8 @@ export class Fetcher {
    */
   #askFirst(nodeId: number, taken: readonly Taken[]): void {
     const fetch = this.#brokers.get(nodeId)?.fetch
-    fetch?.pump()
+    if (this.#budget.isShort) this.pump()
+    else fetch?.pump()
     const bytes = taken.reduce((sum, { delivery }) => sum + (delivery.chunk?.sizeBytes ?? 0), 0)
     if (bytes >= LARGE_RESPONSE_BYTES) fetch?.flush()
   }

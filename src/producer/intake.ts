@@ -117,6 +117,8 @@ export class Intake {
     this.#waitingCount--
     this.#endWaiting(call)
     this.#fail(call, error)
+    // What it kept waiting may need less room.
+    this.onRoom()
   }
 
   /** Resolves when there is room. */
@@ -126,7 +128,7 @@ export class Intake {
     return new Promise((resolve, reject) => this.#readyWaiters.push({ resolve, reject }))
   }
 
-  /** Something was settled, or memory came back. */
+  /** Something was settled, memory came back, or a call that waited is gone. */
   readonly onRoom = (): void => {
     if (this.#isAdmitting || (this.#waiting.length === 0 && this.#readyWaiters.length === 0)) return
     this.#isAdmitting = true

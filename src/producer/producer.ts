@@ -238,9 +238,10 @@ export class Producer {
     const calmDown = this.#accumulator.hurry()
     try {
       const flushed = orAborted(this.#generations.flushed(), signal)
-      if (timeoutMs === undefined) return await flushed
       const message = `records were not settled within ${timeoutMs} ms`
-      await this.#within(flushed, timeoutMs, () => new OttlaError('TIMEOUT', message, { retriable: true }))
+      const late = () => new OttlaError('TIMEOUT', message, { retriable: true })
+      await (timeoutMs === undefined ? flushed : this.#within(flushed, timeoutMs, late))
+      await this.#told()
     } finally {
       calmDown()
     }
@@ -277,7 +278,7 @@ export class Producer {
     this.#intake.close(error)
     this.#giveUp?.(error)
     this.#end(error)
-    this.#stopping ??= Promise.resolve()
+    this.#stopping ??= this.#told()
     return this.#stopping
   }
 
@@ -365,6 +366,15 @@ export class Producer {
     await Promise.race([this.#generations.flushed(), gaveUp])
     this.#clock.clearTimeout(timer)
     this.#end(stopped())
+    await this.#told()
+  }
+
+  /**
+   * Resolves when whoever waits for a record that is settled has been told: their promises follow another one, some of
+   * them over several steps, and who counts receipts before a flush counts all of them after it.
+   */
+  #told(): Promise<void> {
+    return new Promise((resolve) => this.#clock.defer(resolve))
   }
 
   /** Settles what remains, and lets go of everything. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ConsumerRecord } from '../../src/consumer/consumer.ts'
-import { Bench, still, until, values } from './kit.ts'
+import { Bench, still, turn, until, values } from './kit.ts'
 
 interface FetchRequest {
   readonly sessionId: number
@@ -161,4 +161,67 @@ test('a session that the broker has given to another meanwhile', async () => {
   assert.ok(fetches.some(({ sessionId, sessionEpoch }) => sessionId === 0 && sessionEpoch === 0))
   await clock.during(Promise.all([consumer.stop(), other.stop()]))
   await Promise.all([running, alsoRunning])
+})
+
+const large = { value: Buffer.alloc(60_000) }
+
+test('while room is short nothing is asked for twice: the next request waits until what came is taken', async () => {
+  const topics = { orders: { partitions: 8, replicas: 1 } }
+  await using bench = await Bench.open({ brokers: 4, topics })
+  for (let partition = 0; partition < 8; partition++) {
+    for (let count = 0; count < 15; count++) await bench.append('orders', partition, [large])
+  }
+  const asked: string[] = []
+  const note = (request: Readonly<Record<string, unknown>>, { node }: { readonly node: number }) => {
+    const { sessionId, sessionEpoch } = request as { sessionId: number; sessionEpoch: number }
+    asked.push(`node ${node}, session ${sessionId}, request ${sessionEpoch}`)
+    return false
+  }
+  bench.broker.faults.on({ api: 'Fetch', where: note }, 'close')
+  // Room for two responses, and four brokers that have one each.
+  const consumer = bench.consumer({ topics: ['orders'], prefetchBytes: 300_000, concurrency: 4 })
+  let count = 0
+  const running = consumer.run(async () => {
+    count++
+    await turn(1)
+  })
+  await until(() => count === 8 * 15, 'all records')
+  const numbered = asked.filter((one) => !one.endsWith('request 0'))
+  assert.deepEqual([...new Set(numbered)], numbered)
+  // Each broker opens its session once.
+  assert.equal(asked.length - numbered.length, 4)
+  await consumer.stop()
+  await running
+})
+
+test('an answer that names a new leader for one partition and has records of another is taken whole before more is asked', async () => {
+  await using bench = await Bench.open({ brokers: 2, topics: { orders: 2 } })
+  await bench.fill('orders', 2, 10)
+  for (const partition of [0, 1]) bench.broker.moveLeader('orders', partition, 1)
+  const second: string[] = []
+  const note = (request: Readonly<Record<string, unknown>>, { node }: { readonly node: number }) => {
+    const { sessionEpoch, topics } = request as unknown as {
+      sessionEpoch: number
+      topics: { partitions: { partition: number; fetchOffset: number }[] }[]
+    }
+    if (node !== 1 || sessionEpoch !== 1) return false
+    for (const { partitions } of topics) {
+      for (const { partition, fetchOffset } of partitions) second.push(`${partition}@${fetchOffset}`)
+    }
+    return false
+  }
+  bench.broker.faults.on({ api: 'Fetch', where: note }, 'close')
+  // When the positions are known and nothing is asked for yet.
+  const moves = () => {
+    bench.broker.moveLeader('orders', 0, 2)
+    return false
+  }
+  bench.broker.faults.on({ api: 'OffsetFetch', where: moves }, 'close')
+  const consumer = bench.consumer({ topics: ['orders'], startFrom: { offset: 0 } })
+  let count = 0
+  const running = consumer.run(() => void count++)
+  await until(() => count === 20, 'all records')
+  assert.deepEqual(second, ['1@10'])
+  await consumer.stop()
+  await running
 })

@@ -128,8 +128,12 @@ test('damage on the way is fetched again; damage in the log ends the consumer an
   assert.equal(once.hits, 1)
   await first.stop()
   await running
-  // Each fetch of this one has records in it, and each is damaged.
-  bench.broker.faults.on({ api: 'Fetch' }, { flipByteAt: -20 })
+  // Each answer with records in it is damaged; the request that leaves before that is seen begins behind them.
+  const fromTheStart = (request: Readonly<Record<string, unknown>>) => {
+    const { topics } = request as unknown as { topics: { partitions: { fetchOffset: number }[] }[] }
+    return topics[0]?.partitions[0]?.fetchOffset === 0
+  }
+  bench.broker.faults.on({ api: 'Fetch', where: fromTheStart }, { flipByteAt: -20 })
   const second = bench.consumer({ topics: ['orders'], groupId: 'second' })
   const damaged = collect(second)
   await assert.rejects(damaged.running, (error: { code: string; offset?: number }) => {

@@ -78,6 +78,26 @@ test('wait: a signal ends the waiting, and the record is never sent', async () =
   })
 })
 
+test('wait: who stood behind a call that was withdrawn goes on at once where there is room', async () => {
+  await withProducer({ producer: { maxBatchBytes: 8_192, bufferBytes: 8_192 } }, async (kit) => {
+    const { producer, clock } = kit
+    await silent(kit)
+    void producer.send(order(alone('on the wire'))).catch(() => undefined)
+    const controller = new AbortController()
+    const large = codeOf(producer.send(order('x'.repeat(8_000)), { signal: controller.signal }))
+    void producer.send(order(alone('small'))).catch(() => undefined)
+    let isReady = false
+    void producer.ready().then(() => {
+      isReady = true
+    })
+    assert.equal(producer.stats.waitingCalls, 2)
+    controller.abort()
+    assert.equal(await large, 'ABORTED')
+    await clock.advance(1)
+    assert.deepEqual([producer.stats.waitingCalls, isReady], [0, true])
+  })
+})
+
 test('reject: QUEUE_FULL at once, and ready tells when there is room again', async () => {
   await withProducer({ producer: { ...small, onFull: 'reject' } }, async (kit) => {
     const { producer, during, values } = kit

@@ -252,3 +252,22 @@ test('await using stops', async () => {
     assert.deepEqual(values('orders'), ['a'])
   })
 })
+
+const narrow = { topics: { orders: { partitions: 1, configs: { 'max.message.bytes': 300 } } } }
+for (const [how, isKnown, cluster, options] of [
+  ['whose topic was not known yet', false, {}, {}],
+  ['that waited for room', true, {}, { maxBatchBytes: 200, bufferBytes: 5 * 1536 }],
+  ['whose batch was cut in pieces', true, narrow, {}],
+] as const) {
+  test(`who waits for a record ${how} is told before the flush and the stop are over`, async () => {
+    await withProducer({ cluster, producer: options }, async ({ producer, during }) => {
+      if (isKnown) await during(producer.send({ topic: 'orders', value: 'before' }))
+      for (const end of ['flush', 'stop'] as const) {
+        let told = 0
+        const value = 'x'.repeat(40)
+        for (const _ of range(40)) void producer.send({ topic: 'orders', value }).then(() => told++)
+        await during(producer[end]().then(() => assert.equal(told, 40)))
+      }
+    })
+  })
+}
