@@ -155,7 +155,15 @@ export const is = {
     ((value, fail) => (typeof value === 'function' ? (value as T) : fail('a function'))) as Check<T>,
   object: <T>() =>
     ((value, fail) =>
-      typeof value === 'object' && value !== null ? (value as T) : fail('an object')) as Check<T>,
+      typeof value === 'object' && value !== null && !Array.isArray(value)
+        ? (value as T)
+        : fail('an object')) as Check<T>,
+  list:
+    <T>(inner: Check<T>, items: string): Check<readonly T[]> =>
+    (value, fail) =>
+      Array.isArray(value)
+        ? value.map((item) => inner(item, (expected) => fail(`a list of ${items}, each ${expected}`, item)))
+        : fail(`a list of ${items}`),
   /** Also takes what `inner` takes. */
   optional:
     <T>(inner: Check<T>): Check<T | undefined> =>
