@@ -259,6 +259,7 @@ const wrongOptions: [options: object, path: string, message: RegExp][] = [
   [{ sasl: {} }, 'sasl.users', /option users is required: give passwords by user name/],
   [{ sasl: { user: {} } }, 'sasl.user', /did you mean users\?/],
   [{ sasl: { users: 'ada:hunter2' } }, 'sasl.users', /must be passwords by user name.*, not a string/],
+  [{ sasl: { users: ['ada'] } }, 'sasl.users', /must be passwords by user name.*, not an object/],
   [{ sasl: { users: { ada: 4711 } } }, 'sasl.users.ada', /a string that is not empty, not a number/],
   [{ sasl: { users: {}, mechanisms: ['SCRAM'] } }, 'sasl.mechanisms', /each "PLAIN" or .*, not "SCRAM"/],
   [{ tls: {} }, 'tls.key', /option key is required: give PEM text or a Buffer of it/],
