@@ -65,13 +65,17 @@ export class Kafka {
     return this.#keep(new Consumer(this.#cluster, options))
   }
 
-  /** Topics, offsets, groups, configurations. It holds nothing of its own and needs no stopping. */
+  /**
+   * Topics, offsets, groups, configurations. It has no `stop` of its own; its connections are this Kafka's, and
+   * keep the process alive until `kafka.stop()`.
+   */
   admin(): Admin {
     return new Admin(this.#cluster)
   }
 
   /**
-   * Stops everything that this Kafka made, newest first, then closes its connections. Idempotent.
+   * Stops everything that this Kafka made, consumers before producers, because handlers may still send; the newest
+   * first among each. Then closes its connections. Idempotent.
    *
    * Each producer and consumer drains until `timeoutMs` (default: its own). A consumer that failed while it ran has told so
    * through its `run`; here that is no error.
@@ -87,7 +91,9 @@ export class Kafka {
 
   async #stop(options: { readonly timeoutMs?: number }): Promise<void> {
     const failures: unknown[] = []
-    for (const each of this.#made.reverse()) {
+    const isConsumer = (each: Stoppable) => each instanceof Consumer
+    const newestFirst = this.#made.toReversed()
+    for (const each of newestFirst.sort((a, b) => Number(isConsumer(b)) - Number(isConsumer(a)))) {
       await each.stop(options).catch((error: unknown) => failures.push(error))
     }
     await this.#cluster.stop()

@@ -148,3 +148,24 @@ test('stop ends everything that was made, once, and nothing can be made afterwar
     [1],
   )
 })
+
+test('stop lets a handler send until it is done, also where the producer was made after the consumer', async () => {
+  await using cluster = await startCluster({ topics: { orders: 1, copies: 1 } })
+  const kafka = new Kafka({ brokers: cluster.brokers })
+  const consumer = kafka.consumer({ groupId: 'g', topics: ['orders'] })
+  const producer = kafka.producer()
+  await producer.send({ topic: 'orders', value: 'x' })
+  const handling = Promise.withResolvers<void>()
+  const goOn = Promise.withResolvers<void>()
+  const running = consumer.run(async ({ value }) => {
+    handling.resolve()
+    await goOn.promise
+    await producer.send({ topic: 'copies', value })
+  })
+  await handling.promise
+  const stopping = kafka.stop()
+  goOn.resolve()
+  await stopping
+  await running
+  assert.equal(cluster.records('copies', 0).length, 1)
+})

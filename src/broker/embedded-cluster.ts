@@ -17,7 +17,7 @@ import { type ApiTable, apiTable } from './handlers/index.ts'
 import { Listener, MemoryNetwork, type Transport, tcpTransport } from './listener.ts'
 import { type LoggedRecord, type ReplicaReport, recordsOf, reportOf } from './log-report.ts'
 import { Maintenance } from './maintenance.ts'
-import { clusterConfigs, type ResolvedStartOptions, type TopicOption } from './options.ts'
+import { clusterConfigs, type ResolvedStartOptions, type ResolvedTopic } from './options.ts'
 import type { Partition } from './partition.ts'
 import { SaslServer } from './sasl/sasl-server.ts'
 import { secureWith } from './secure.ts'
@@ -107,10 +107,7 @@ export class EmbeddedCluster {
 
   /** Makes a topic. INVALID_ARGUMENT, with Kafka's reason, when it cannot be. */
   createTopic(name: string, partitions?: number, configs?: Readonly<Record<string, string | number>>): void {
-    this.#createTopic(name, {
-      ...(partitions === undefined ? {} : { partitions }),
-      ...(configs === undefined ? {} : { configs }),
-    })
+    this.#createTopic(name, { partitions, replicas: undefined, configs: configs ?? {} })
   }
 
   deleteTopic(name: string): void {
@@ -246,7 +243,7 @@ export class EmbeddedCluster {
     const { listen, transport, racks, sasl, tls, random } = this.#options
     const isMemory = transport === 'memory'
     const host = isMemory ? `broker-${id}` : (listen.host ?? '127.0.0.1')
-    const port = isMemory ? MEMORY_PORT : (listen.port ?? 0) === 0 ? 0 : (listen.port as number) + id - 1
+    const port = isMemory ? MEMORY_PORT : listen.port === 0 ? 0 : listen.port + id - 1
     const wildcard = host === '0.0.0.0' || host === '::'
     const advertisedHost = listen.advertisedHost ?? (wildcard ? 'localhost' : host)
     const node = new BrokerNode(
@@ -275,15 +272,9 @@ export class EmbeddedCluster {
     return new FetchSessions(this.#options.random, slots)
   }
 
-  #createTopic(name: string, option: TopicOption): void {
-    const given = typeof option === 'number' ? { partitions: option } : option
-    const configs = Object.entries(given.configs ?? {}).map(([key, value]) => [key, String(value)] as const)
-    const spec = {
-      name,
-      partitions: given.partitions ?? -1,
-      replicationFactor: given.replicas ?? -1,
-      configs: Object.fromEntries(configs),
-    }
+  #createTopic(name: string, { partitions = -1, replicas = -1, configs }: ResolvedTopic): void {
+    const texts = Object.entries(configs).map(([key, value]) => [key, String(value)] as const)
+    const spec = { name, partitions, replicationFactor: replicas, configs: Object.fromEntries(texts) }
     const problem = this.#state.checkTopic(spec)
     if (problem !== undefined) throw invalid(`topic ${name}: ${problem.message}`)
     this.#state.createTopic(spec)

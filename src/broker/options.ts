@@ -1,9 +1,9 @@
 /** What `startCluster` takes. */
 import { type Clock, systemClock } from '../util/clock.ts'
 import { type Logger, silentLogger } from '../util/logger.ts'
-import { type Check, is, type Option, resolveOptions } from '../util/options.ts'
+import { type Check, is, type Option, type Resolved, resolveOptions, wrongOption } from '../util/options.ts'
 import { type Random, systemRandom } from '../util/random.ts'
-import type { SaslMechanism } from './sasl/sasl-server.ts'
+import { type SaslMechanism, saslMechanisms } from './sasl/sasl-server.ts'
 import { type Configs, refusedBrokerConfig } from './topic-settings.ts'
 
 /** A topic to begin with: a number of partitions, or more. */
@@ -74,6 +74,8 @@ export interface TlsOption {
 
 const required = <T>(check: Check<T>, implied: T): Option<T> => ({ check, default: implied })
 
+const optional = <T>(check: Check<T>): Option<T | undefined> => required(is.optional(check), undefined)
+
 const configs: Check<Configs> = (value, fail) => {
   const given = is.object<Record<string, unknown>>()(value, fail)
   const texts: { [name: string]: string } = {}
@@ -86,19 +88,86 @@ const configs: Check<Configs> = (value, fail) => {
   return texts
 }
 
+/** Which counts and configs are possible is for Kafka's rules, when the topic is made. */
+const count: Check<number> = (value, fail) =>
+  Number.isSafeInteger(value) ? (value as number) : fail('a whole number')
+
+const topicTable = {
+  partitions: optional(count),
+  replicas: optional(count),
+  configs: required(is.object<Readonly<Record<string, string | number | boolean>>>(), {}),
+}
+
+export type ResolvedTopic = Resolved<typeof topicTable>
+
+const topics: Check<Readonly<Record<string, ResolvedTopic>>> = (value, fail) => {
+  const example = "{ orders: 4 } or { orders: { partitions: 4, configs: { 'retention.ms': 60000 } } }"
+  const given = is.object<Record<string, unknown>>()(value, () => fail(`topics by name, such as ${example}`))
+  const resolve = ([name, topic]: [string, unknown]): [string, ResolvedTopic] => {
+    const fields = typeof topic === 'number' ? { partitions: topic } : topic
+    is.object()(fields, () => {
+      const expected = 'a number of partitions, or { partitions, replicas, configs }'
+      throw wrongOption({ owner: 'startCluster.topics', name }, expected, topic)
+    })
+    return [name, resolveOptions(`startCluster.topics.${name}`, topicTable, fields)]
+  }
+  return Object.fromEntries(Object.entries(given).map(resolve))
+}
+
+const listenTable = {
+  host: optional(is.string),
+  port: required(is.integer(0, 65_535), 0),
+  advertisedHost: optional(is.string),
+}
+
+const resolveListen = (value: unknown) => resolveOptions('startCluster.listen', listenTable, value)
+
+/** The names say `sasl`, so that no message shows what stands where a password belongs. */
+const users: Check<Readonly<Record<string, string>>> = (value, fail) => {
+  const expected = "passwords by user name, such as { shop: 'secret' }"
+  if (value === undefined) return fail(expected)
+  const refuse = (name: string, right: string, wrong: unknown): never => {
+    throw wrongOption({ owner: 'startCluster', name }, right, wrong)
+  }
+  const given = is.object<Record<string, string>>()(value, () => refuse('sasl.users', expected, value))
+  for (const [user, password] of Object.entries(given)) {
+    is.string(password, (right) => refuse(`sasl.users.${user}`, right, password))
+  }
+  return given
+}
+
+const saslTable = {
+  users: { check: users },
+  mechanisms: required(is.list(is.oneOf(...saslMechanisms), 'mechanisms'), saslMechanisms),
+}
+
+const pem: Check<string | Buffer> = (value, fail) =>
+  typeof value === 'string' || Buffer.isBuffer(value) ? value : fail('PEM text or a Buffer of it')
+
+const tlsTable = {
+  key: { check: pem },
+  cert: { check: pem },
+  ca: optional<NonNullable<TlsOption['ca']>>((value, fail) =>
+    Array.isArray(value) ? value.map((one) => pem(one, fail)) : pem(value, fail),
+  ),
+  requestCert: required(is.boolean, false),
+}
+
+export type ResolvedTls = Resolved<typeof tlsTable>
+
 const optionTable = {
   brokers: required(is.integer(1, 100), 1),
-  topics: required(is.object<Readonly<Record<string, TopicOption>>>(), {}),
+  topics: required(topics, {}),
   transport: required(is.oneOf('tcp', 'memory'), 'tcp'),
-  listen: required(is.object<NonNullable<StartClusterOptions['listen']>>(), {}),
+  listen: required(resolveListen, resolveListen({})),
   autoCreateTopics: required(is.boolean, true),
-  defaultPartitions: required(is.optional(is.integer(1, 10_000)), undefined),
-  defaultReplicas: required(is.optional(is.integer(1, 100)), undefined),
+  defaultPartitions: optional(is.integer(1, 10_000)),
+  defaultReplicas: optional(is.integer(1, 100)),
   configs: required(configs, {}),
   logBytes: required(is.integer(1 << 20, Number.MAX_SAFE_INTEGER), 256 << 20),
-  racks: required(is.optional(is.object<readonly string[]>()), undefined),
-  sasl: required(is.optional(is.object<NonNullable<StartClusterOptions['sasl']>>()), undefined),
-  tls: required(is.optional(is.object<TlsOption>()), undefined),
+  racks: optional(is.list(is.string, 'names')),
+  sasl: optional((value) => resolveOptions('startCluster.sasl', saslTable, value)),
+  tls: optional((value) => resolveOptions('startCluster.tls', tlsTable, value)),
   clock: required(is.object<Clock>(), systemClock),
   random: required(is.object<Random>(), systemRandom),
   logger: required(is.object<Logger>(), silentLogger),

@@ -9,11 +9,11 @@ import type { Duplex } from 'node:stream'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import { OttlaError } from '../errors.ts'
 import type { Secure } from './listener.ts'
-import type { TlsOption } from './options.ts'
+import type { ResolvedTls } from './options.ts'
 
 const HANDSHAKE_TIMEOUT_MS = 30_000
 
-export function secureWith({ key, cert, ca, requestCert = false }: TlsOption): Secure {
+export function secureWith({ key, cert, ca, requestCert }: ResolvedTls): Secure {
   const make = () =>
     createServer({
       key,

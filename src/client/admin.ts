@@ -3,6 +3,7 @@
  * help, and rejects with the broker's reason; a call for several things rejects with PARTIAL_FAILURE, which tells
  * what became of each, when some failed.
  */
+import { checkItems, checkNames } from './admin/arguments.ts'
 import {
   type AlteredConfigs,
   alterConfigsOn,
@@ -93,20 +94,23 @@ export class Admin {
   }
 
   /** Resolves when the topics exist and a broker tells of their leaders. @throws TOPIC_ALREADY_EXISTS, … */
-  createTopics(
+  async createTopics(
     topics: readonly NewTopic[],
     options: AdminCallOptions & ValidateOption = {},
   ): Promise<CreatedTopic[]> {
+    checkItems('topics', topics)
     return createTopicsOn(this.#cluster, topics, options)
   }
 
   /** Resolves when the controller has taken it; the brokers delete the records afterwards. */
-  deleteTopics(names: readonly string[], options: AdminCallOptions = {}): Promise<void> {
+  async deleteTopics(names: readonly string[], options: AdminCallOptions = {}): Promise<void> {
+    checkNames('names', names)
     return deleteTopicsOn(this.#cluster, names, options)
   }
 
   /** Partitions, leaders and replicas. @throws UNKNOWN_TOPIC_OR_PARTITION at once */
-  describeTopics(names: readonly string[], options: AdminCallOptions = {}): Promise<TopicMetadata[]> {
+  async describeTopics(names: readonly string[], options: AdminCallOptions = {}): Promise<TopicMetadata[]> {
+    checkNames('names', names)
     return describeTopicsOn(this.#cluster, names, options)
   }
 
@@ -118,23 +122,29 @@ export class Admin {
   }
 
   /** Adds partitions; keys may then go to other partitions than before. */
-  createPartitions(
+  async createPartitions(
     topics: readonly NewPartitions[],
     options: AdminCallOptions & ValidateOption = {},
   ): Promise<void> {
+    checkItems('newPartitions', topics)
     return createPartitionsOn(this.#cluster, topics, options)
   }
 
   /** One offset per query, in their order. */
-  listOffsets(queries: readonly OffsetQuery[], options: ListOffsetsOptions = {}): Promise<FoundOffset[]> {
+  async listOffsets(
+    queries: readonly OffsetQuery[],
+    options: ListOffsetsOptions = {},
+  ): Promise<FoundOffset[]> {
+    checkItems('queries', queries)
     return listOffsetsOn(this.#cluster, queries, options)
   }
 
   /** Takes away the oldest records of partitions. @throws OFFSET_OUT_OF_RANGE beyond the high watermark */
-  deleteRecords(
+  async deleteRecords(
     partitions: readonly RecordsToDelete[],
     options: AdminCallOptions = {},
   ): Promise<DeletedRecords[]> {
+    checkItems('records', partitions)
     return deleteRecordsOn(this.#cluster, partitions, options)
   }
 
@@ -144,12 +154,17 @@ export class Admin {
   }
 
   /** State, assignor and members. @throws GROUP_ID_NOT_FOUND */
-  describeGroups(groupIds: readonly string[], options: AdminCallOptions = {}): Promise<DescribedGroup[]> {
+  async describeGroups(
+    groupIds: readonly string[],
+    options: AdminCallOptions = {},
+  ): Promise<DescribedGroup[]> {
+    checkNames('groupIds', groupIds)
     return describeGroupsOn(this.#cluster, groupIds, options)
   }
 
   /** @throws NON_EMPTY_GROUP, GROUP_ID_NOT_FOUND */
-  deleteGroups(groupIds: readonly string[], options: AdminCallOptions = {}): Promise<void> {
+  async deleteGroups(groupIds: readonly string[], options: AdminCallOptions = {}): Promise<void> {
+    checkNames('groupIds', groupIds)
     return deleteGroupsOn(this.#cluster, groupIds, options)
   }
 
@@ -159,35 +174,39 @@ export class Admin {
   }
 
   /** Sets where a group without members goes on. */
-  alterGroupOffsets(
+  async alterGroupOffsets(
     groupId: string,
     offsets: readonly NewGroupOffset[],
     options: AdminCallOptions = {},
   ): Promise<void> {
+    checkItems('offsets', offsets)
     return alterGroupOffsetsOn(this.#cluster, groupId, { offsets, options })
   }
 
   /** Forgets what a group has committed for partitions. @throws GROUP_SUBSCRIBED_TO_TOPIC */
-  deleteGroupOffsets(
+  async deleteGroupOffsets(
     groupId: string,
     partitions: readonly TopicPartition[],
     options: AdminCallOptions = {},
   ): Promise<void> {
+    checkItems('partitions', partitions)
     return deleteGroupOffsetsOn(this.#cluster, groupId, { partitions, options })
   }
 
-  describeConfigs(
+  async describeConfigs(
     resources: readonly ConfigResource[],
     options: DescribeConfigsOptions = {},
   ): Promise<DescribedConfigs[]> {
+    checkItems('resources', resources)
     return describeConfigsOn(this.#cluster, resources, options)
   }
 
   /** Changes the settings that are named, and no others. */
-  alterConfigs(
+  async alterConfigs(
     changes: readonly AlteredConfigs[],
     options: AdminCallOptions & ValidateOption = {},
   ): Promise<void> {
+    checkItems('changes', changes)
     return alterConfigsOn(this.#cluster, changes, options)
   }
 
@@ -196,10 +215,11 @@ export class Admin {
   }
 
   /** The idempotent producers that a partition remembers (KIP-664). */
-  describeProducers(
+  async describeProducers(
     partitions: readonly ProducersQuery[],
     options: AdminCallOptions = {},
   ): Promise<PartitionProducers[]> {
+    checkItems('partitions', partitions)
     return describeProducersOn(this.#cluster, partitions, options)
   }
 }

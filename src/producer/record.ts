@@ -127,7 +127,14 @@ const copyPayload = (payload: string | Uint8Array | null): string | Uint8Array |
   payload instanceof Uint8Array ? Buffer.from(payload) : payload
 
 function invalid(path: string, expected: string, given: unknown): OttlaError {
-  const kind = given === null ? 'null' : Array.isArray(given) ? 'an array' : `a ${typeof given}`
+  const kind =
+    given === null
+      ? 'null'
+      : Array.isArray(given)
+        ? 'an array'
+        : typeof given === 'object'
+          ? 'an object'
+          : `a ${typeof given}`
   const shown = typeof given === 'number' ? String(given) : given === undefined ? 'missing' : kind
   return new OttlaError('INVALID_ARGUMENT', `${path} must be ${expected}, not ${shown}`, { path })
 }

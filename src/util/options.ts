@@ -95,7 +95,7 @@ function unknownOption(owner: string, name: string, table: OptionTable): OttlaEr
 /** A value for a message. Secrets never appear: only the type is told for names that may hold one. */
 function show(name: string, value: unknown): string {
   if (/password|secret|token|key|sasl|tls/i.test(name) || typeof value === 'function')
-    return `a ${typeof value}`
+    return typeof value === 'object' ? 'an object' : `a ${typeof value}`
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value)
   if (typeof value === 'object' && value !== null)
     return Array.isArray(value) ? (value.length === 0 ? 'an empty list' : 'a list') : 'an object'
@@ -155,7 +155,15 @@ export const is = {
     ((value, fail) => (typeof value === 'function' ? (value as T) : fail('a function'))) as Check<T>,
   object: <T>() =>
     ((value, fail) =>
-      typeof value === 'object' && value !== null ? (value as T) : fail('an object')) as Check<T>,
+      typeof value === 'object' && value !== null && !Array.isArray(value)
+        ? (value as T)
+        : fail('an object')) as Check<T>,
+  list:
+    <T>(inner: Check<T>, items: string): Check<readonly T[]> =>
+    (value, fail) =>
+      Array.isArray(value)
+        ? value.map((item) => inner(item, (expected) => fail(`a list of ${items}, each ${expected}`, item)))
+        : fail(`a list of ${items}`),
   /** Also takes what `inner` takes. */
   optional:
     <T>(inner: Check<T>): Check<T | undefined> =>

@@ -236,6 +236,46 @@ test('wrong options are refused with what would be right', async () => {
   await assert.rejects(startCluster({ topics: { t: 0 } }), { code: 'INVALID_ARGUMENT' })
 })
 
+const wrongOptions: [options: object, path: string, message: RegExp][] = [
+  [
+    { topics: ['orders'] },
+    'topics',
+    /option topics must be topics by name, such as \{ orders: 4 \}.*, not a list/,
+  ],
+  [{ topics: { t: '4' } }, 'topics.t', /option t must be a number of partitions, or \{.*\}, not "4"/],
+  [{ topics: { t: null } }, 'topics.t', /must be a number of partitions, or \{.*\}, not null/],
+  [{ topics: { t: [4] } }, 'topics.t', /must be a number of partitions, or \{.*\}, not a list/],
+  [{ topics: { t: 2.5 } }, 'topics.t.partitions', /must be a whole number, not 2\.5/],
+  [{ topics: { t: { partitions: '4' } } }, 'topics.t.partitions', /must be a whole number, not "4"/],
+  [
+    { topics: { t: { partition: 4 } } },
+    'topics.t.partition',
+    /unknown option partition; did you mean partitions\?/,
+  ],
+  [{ topics: { t: { configs: [] } } }, 'topics.t.configs', /must be an object, not an empty list/],
+  [{ listen: { prot: 1 } }, 'listen.prot', /did you mean port\?/],
+  [{ listen: { port: '9092' } }, 'listen.port', /a whole number from 0 to 65535, not "9092"/],
+  [{ racks: 'a' }, 'racks', /must be a list of names, not "a"/],
+  [{ sasl: {} }, 'sasl.users', /option users is required: give passwords by user name/],
+  [{ sasl: { user: {} } }, 'sasl.user', /did you mean users\?/],
+  [{ sasl: { users: 'ada:hunter2' } }, 'sasl.users', /must be passwords by user name.*, not a string/],
+  [{ sasl: { users: ['ada'] } }, 'sasl.users', /must be passwords by user name.*, not an object/],
+  [{ sasl: { users: { ada: 4711 } } }, 'sasl.users.ada', /a string that is not empty, not a number/],
+  [{ sasl: { users: {}, mechanisms: ['SCRAM'] } }, 'sasl.mechanisms', /each "PLAIN" or .*, not "SCRAM"/],
+  [{ tls: {} }, 'tls.key', /option key is required: give PEM text or a Buffer of it/],
+  [{ tls: { key: 'k', crt: 'c' } }, 'tls.crt', /did you mean cert\?/],
+]
+
+for (const [options, path, message] of wrongOptions) {
+  test(`refused with what would be right: startCluster(${JSON.stringify(options)})`, async () => {
+    await assert.rejects(startCluster(options), {
+      code: 'INVALID_OPTION',
+      path: `startCluster.${path}`,
+      message,
+    })
+  })
+}
+
 test('one seed gives one run: every answer is the same, byte for byte', async () => {
   const run = async (seed: number) => {
     const clock = new VirtualClock()

@@ -26,6 +26,11 @@ const failed = async (args: readonly string[]) => {
 
 const wrong: [args: string, message: RegExp][] = [
   ['topcis list', /unknown command 'topcis'\s+\(Did you mean topics\?\)/],
+  ['help nope', /^unknown command 'nope'\n\(Known are dev, topics, produce, consume, groups, help\.\)$/],
+  ['help topcis', /^unknown command 'topcis'\n\(Did you mean topics\?\)$/],
+  ['help topics craete', /^unknown command 'craete'\n\(Did you mean create\?\)$/],
+  ['topics help craete', /^unknown command 'craete'\n\(Did you mean create\?\)$/],
+  ['help produce orders', /^'produce' has no command 'orders'$/],
   ['topics list --broker a:1', /unknown option '--broker'\s+\(Did you mean --brokers\?\)/],
   ['produce', /missing required argument 'topic'/],
   ['produce t --acks 2', /'2' is invalid. Allowed choices are all, 1, 0/],

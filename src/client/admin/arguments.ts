@@ -1,0 +1,115 @@
+/**
+ * What is asked of an admin call is looked at before anything is sent: a field that is missing by a slip of the pen
+ * would go out as zero, and zero is a place in a log. Fields that a type does not name are left alone, because what one
+ * call found is often given to the next; but one that looks like a field that is missing is taken for a mistake.
+ */
+import { OttlaError } from '../../errors.ts'
+import { type Check, is, nearest, type Option, type OptionTable } from '../../util/options.ts'
+
+const optional = <T>(check: Check<T>, ...otherNames: string[]): Option<T | undefined> => ({
+  check,
+  default: undefined,
+  otherNames,
+})
+const required = <T>(check: Check<T>, ...otherNames: string[]): Option<T> => ({ check, otherNames })
+
+const integer: Check<number> = (value, fail) =>
+  Number.isSafeInteger(value) ? (value as number) : fail('a whole number')
+/** Which counts and ids are possible is for the broker to say. */
+const count: Check<number> = (value, fail) =>
+  is.integer(-0x8000_0000, 0x7fff_ffff)(integer(value, fail), fail)
+
+/** A broker may know better what is right for a name, an empty one too. */
+const text: Check<string> = (value, fail) => (typeof value === 'string' ? value : fail('a string'))
+
+const assignments = optional(is.list(is.list(count, 'node ids'), 'lists of node ids'), 'replicaAssignment')
+
+const position: Check<unknown> = (value, fail) =>
+  typeof value === 'object' && value !== null
+    ? integer((value as { timestamp?: unknown }).timestamp, () => fail('{ timestamp } in milliseconds'))
+    : is.oneOf('earliest', 'latest', 'maxTimestamp')(value, (names) => fail(`${names} or { timestamp }`))
+
+const valuesOf =
+  (check: Check<unknown>): Check<unknown> =>
+  (value, fail) => {
+    const given = is.object<object>()(value, fail)
+    for (const [name, one] of Object.entries(given)) check(one, (right) => fail(`${right} for ${name}`, one))
+    return given
+  }
+
+const change: Check<unknown> = (value, fail) => {
+  const [list] = typeof value === 'object' && value !== null ? Object.values(value) : [value]
+  const isKnown = typeof value !== 'object' || value === null || 'append' in value || 'subtract' in value
+  return value === null || (typeof list === 'string' && isKnown)
+    ? value
+    : fail('a string, null, { append } or { subtract }')
+}
+
+const place = { topic: required(text, 'name'), partition: required(count) }
+const resource = { type: required(is.oneOf('topic', 'broker', 'group')), name: required(text) }
+
+const tables = {
+  topics: {
+    name: required(text, 'topic'),
+    partitions: optional(count, 'numPartitions', 'partitionCount'),
+    replicas: optional(count, 'replicationFactor'),
+    assignments,
+    configs: optional(valuesOf(text), 'configEntries', 'config'),
+  },
+  newPartitions: { topic: required(text, 'name'), count: required(count), assignments },
+  queries: { ...place, position: required(position) },
+  records: {
+    ...place,
+    beforeOffset: required<unknown>(
+      (value, fail) => (value === 'latest' ? value : integer(value, () => fail("an offset or 'latest'"))),
+      'offset',
+    ),
+  },
+  offsets: { ...place, offset: required(integer), leaderEpoch: optional(count), metadata: optional(text) },
+  partitions: place,
+  resources: resource,
+  changes: { ...resource, configs: required(valuesOf(change), 'configEntries', 'entries') },
+} satisfies { readonly [list: string]: OptionTable }
+
+/** @throws INVALID_ARGUMENT, with the path of the field that is wrong */
+export function checkItems(list: keyof typeof tables, items: unknown): void {
+  if (!Array.isArray(items)) throw wrong(list, 'a list', items)
+  for (const [index, item] of items.entries()) checkFields(`${list}[${index}]`, tables[list], item)
+}
+
+/** @throws INVALID_ARGUMENT, with the place of the name that is wrong */
+export function checkNames(list: string, names: unknown): void {
+  if (!Array.isArray(names)) throw wrong(list, 'a list of names', names)
+  for (const [index, name] of names.entries()) {
+    text(name, (expected) => {
+      throw wrong(`${list}[${index}]`, expected, name)
+    })
+  }
+}
+
+function checkFields(path: string, table: OptionTable, item: unknown): void {
+  const fields = is.object<Record<string, unknown>>()(item, () => {
+    throw wrong(path, `{ ${Object.keys(table).join(', ')} }`, item)
+  })
+  const absent = Object.keys(table).filter((name) => fields[name] === undefined)
+  for (const name of Object.keys(fields)) {
+    if (Object.hasOwn(table, name)) continue
+    const near = absent.find((each) => table[each]?.otherNames?.includes(name)) ?? nearest(name, absent)
+    if (near === undefined) continue
+    const message = `${path}.${name} is not known here; did you mean ${near}?`
+    throw new OttlaError('INVALID_ARGUMENT', message, { path: `${path}.${name}` })
+  }
+  for (const [name, option] of Object.entries(table)) {
+    const value = fields[name]
+    if (value === undefined && 'default' in option) continue
+    option.check(value, (expected, part = value) => {
+      throw wrong(`${path}.${name}`, expected, part)
+    })
+  }
+}
+
+function wrong(path: string, expected: string, value: unknown): OttlaError {
+  const shown =
+    value === undefined ? 'it is missing' : `not ${JSON.stringify(value)?.slice(0, 60) ?? typeof value}`
+  return new OttlaError('INVALID_ARGUMENT', `${path} must be ${expected}, ${shown}`, { path })
+}

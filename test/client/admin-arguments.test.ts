@@ -1,0 +1,81 @@
+/** What is wrong with the arguments of an admin call is told before anything is sent. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { startCluster } from '../../src/broker/index.ts'
+import { type Admin, Kafka } from '../../src/index.ts'
+
+const orders = { topic: 'orders', partition: 0 }
+
+const wrong: [call: keyof Admin, args: readonly unknown[], path: string, message: RegExp][] = [
+  ['createTopics', [{ topics: [] }], 'topics', /must be a list, not \{"topics":\[\]\}/],
+  ['createTopics', [[{ topic: 'a' }]], 'topics[0].topic', /did you mean name\?/],
+  ['createTopics', [[{ name: 'a', partition: 3 }]], 'topics[0].partition', /did you mean partitions\?/],
+  [
+    'createTopics',
+    [[{ name: 'a', numPartitions: 3 }]],
+    'topics[0].numPartitions',
+    /did you mean partitions\?/,
+  ],
+  ['createTopics', [[{ name: 'a', partitions: '3' }]], 'topics[0].partitions', /a whole number, not "3"/],
+  [
+    'createTopics',
+    [[{ name: 'a', configs: { 'retention.ms': 5 } }]],
+    'topics[0].configs',
+    /a string for retention\.ms, not 5/,
+  ],
+  ['createPartitions', [[{ topic: 'orders' }]], 'newPartitions[0].count', /a whole number, it is missing/],
+  ['describeTopics', ['orders'], 'names', /a list of names, not "orders"/],
+  ['deleteTopics', [['orders', 1]], 'names[1]', /a string, not 1/],
+  ['describeGroups', ['g'], 'groupIds', /a list of names, not "g"/],
+  ['listOffsets', [[orders]], 'queries[0].position', /"earliest" or .* or \{ timestamp \}, it is missing/],
+  ['listOffsets', [[{ ...orders, position: 'begin' }]], 'queries[0].position', /not "begin"/],
+  [
+    'listOffsets',
+    [[{ ...orders, position: { timestamp: new Date(0) } }]],
+    'queries[0].position',
+    /\{ timestamp \} in milliseconds/,
+  ],
+  ['deleteRecords', [[{ ...orders, offset: 5 }]], 'records[0].offset', /did you mean beforeOffset\?/],
+  ['deleteRecords', [[{ ...orders, beforeOffset: '5' }]], 'records[0].beforeOffset', /an offset or 'latest'/],
+  ['alterGroupOffsets', ['g', [orders]], 'offsets[0].offset', /a whole number, it is missing/],
+  ['alterGroupOffsets', ['g', [{ ...orders, offset: '5' }]], 'offsets[0].offset', /a whole number, not "5"/],
+  ['describeConfigs', [[{ type: 'topics', name: 'orders' }]], 'resources[0].type', /not "topics"/],
+  [
+    'alterConfigs',
+    [[{ type: 'topic', name: 'orders', configs: { 'retention.ms': 5 } }]],
+    'changes[0].configs',
+    /a string, null, \{ append \} or \{ subtract \} for retention\.ms, not 5/,
+  ],
+]
+
+for (const [call, args, path, message] of wrong) {
+  test(`refused with the path: ${call}(${JSON.stringify(args).slice(1, -1)})`, async (t) => {
+    const cluster = await startCluster({ transport: 'memory', topics: { orders: 1 } })
+    const kafka = new Kafka({ brokers: cluster.brokers, dial: cluster.dial })
+    t.after(async () => {
+      await kafka.stop()
+      await cluster.stop()
+    })
+    const admin = kafka.admin() as unknown as Record<
+      string,
+      (...given: readonly unknown[]) => Promise<unknown>
+    >
+    await assert.rejects(async () => admin[call]?.(...args), { code: 'INVALID_ARGUMENT', path, message })
+  })
+}
+
+test('what one call found may be given to the next, with all of its fields', async (t) => {
+  const cluster = await startCluster({ transport: 'memory', topics: { orders: 1 } })
+  const kafka = new Kafka({ brokers: cluster.brokers, dial: cluster.dial })
+  t.after(async () => {
+    await kafka.stop()
+    await cluster.stop()
+  })
+  const admin = kafka.admin()
+  const found = await admin.listOffsets([{ ...orders, position: 'latest' }])
+  await admin.alterGroupOffsets('g', found)
+  assert.deepEqual(
+    (await admin.groupOffsets('g')).map(({ offset }) => offset),
+    [0],
+  )
+})
