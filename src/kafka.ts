@@ -21,6 +21,7 @@ interface Environment {
 }
 
 interface Stoppable {
+  readonly state: string
   stop(options?: { readonly timeoutMs?: number }): Promise<unknown>
 }
 
@@ -33,7 +34,8 @@ interface Stoppable {
  */
 export class Kafka {
   readonly #cluster: Cluster
-  readonly #made: Stoppable[] = []
+  /** Those that are not over. */
+  #made: Stoppable[] = []
   #stopping: Promise<void> | undefined
 
   /** @throws INVALID_OPTION */
@@ -104,6 +106,8 @@ export class Kafka {
   #keep<T extends Stoppable>(made: T): T {
     if (this.#stopping !== undefined)
       throw new OttlaError('INVALID_STATE', 'this Kafka is stopped; make a new one')
+    // A service that makes a consumer anew after each failure does not gather the old ones here.
+    this.#made = this.#made.filter(({ state }) => state !== 'stopped' && state !== 'failed')
     this.#made.push(made)
     return made
   }

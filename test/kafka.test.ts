@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { startCluster } from '../src/broker/index.ts'
 import { Kafka, OttlaError } from '../src/index.ts'
 import { metadata, saslAuthenticate, saslHandshake } from '../src/protocol/messages/index.ts'
@@ -147,6 +149,24 @@ test('stop ends everything that was made, once, and nothing can be made afterwar
     offsets.map(({ offset }) => offset),
     [1],
   )
+})
+
+test('a consumer or a producer that is over is not kept', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const kafka = new Kafka({ brokers: 'a:1' })
+  const makeAndStop = async () => {
+    const made = [kafka.consumer({ groupId: 'g', topics: ['orders'] }), kafka.producer()]
+    for (const each of made) await each.stop()
+    return made.map((each) => new WeakRef<object>(each))
+  }
+  const over = await makeAndStop()
+  kafka.consumer({ groupId: 'g', topics: ['orders'] })
+  await until(() => {
+    collect()
+    return over.every((each) => each.deref() === undefined)
+  }, 'their memory is free')
+  await kafka.stop()
 })
 
 test('stop lets a handler send until it is done, also where the producer was made after the consumer', async () => {

@@ -65,7 +65,8 @@ export interface ProducerStats extends Readonly<DeliveryCounts> {
   readonly unsettledCalls: number
 }
 
-type State = 'idle' | 'running' | 'draining' | 'stopped'
+/** `running` from the first use on, `draining` while it stops. */
+export type ProducerState = 'idle' | 'running' | 'draining' | 'stopped'
 
 const STOP_TIMEOUT_MS = 30_000
 
@@ -86,7 +87,7 @@ export class Producer {
   readonly #sender: Sender
   readonly #intake: Intake
   readonly #ending = new AbortController()
-  #state: State = 'idle'
+  #state: ProducerState = 'idle'
   #stopping: Promise<void> | undefined
   #giveUp: ((error: OttlaError) => void) | undefined
 
@@ -151,6 +152,10 @@ export class Producer {
     const prover = new Prover({ ...shared, ...rooms })
     this.#sender = new Sender({ ...shared, ...rooms, answers, prover })
     this.#intake = new Intake({ ...shared, ...rooms, holdings: this.#holdings, topics: this.#topics })
+  }
+
+  get state(): ProducerState {
+    return this.#state
   }
 
   /** What it holds and has done. */
