@@ -8,6 +8,7 @@ import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { OttlaError } from '../errors.ts'
 import type { Timer } from '../util/clock.ts'
+import type { AnswerObserver } from './answered-errors.ts'
 import { BrokerNode, type NodeAddress } from './broker-node.ts'
 import { ClusterState } from './cluster-state.ts'
 import { type Fault, type FaultAction, type FaultMatch, Faults } from './faults.ts'
@@ -43,12 +44,14 @@ export class EmbeddedCluster {
   readonly #network: MemoryNetwork
   readonly #maintenance: Maintenance
   readonly #apis: ApiTable
+  readonly #observer: AnswerObserver | undefined
   #isStopped = false
 
-  /** @internal Use `startCluster`. */
-  constructor(options: ResolvedStartOptions) {
+  /** @internal Use `startCluster`; only a test that looks at every answer hands in an observer. */
+  constructor(options: ResolvedStartOptions, observer?: AnswerObserver) {
     const { clock, random, logger, logBytes, kafkaVersion } = options
     this.#options = options
+    this.#observer = observer
     this.#apis = apiTable(options.maxVersions)
     const configs = clusterConfigs(options)
     const state = new ClusterState({ clock, random, logger, configs, logBytes, kafkaVersion })
@@ -255,7 +258,8 @@ export class EmbeddedCluster {
         groups: new GroupCoordinator(this.#state),
       },
     )
-    const connectionHost = { node, cluster: this.#state, faults: this.#faults, ...this.#apis }
+    const observer = this.#observer
+    const connectionHost = { node, cluster: this.#state, faults: this.#faults, observer, ...this.#apis }
     const channel: Transport = isMemory ? this.#network : tcpTransport
     const listener = new Listener(connectionHost, channel, {
       sasl: sasl === undefined ? undefined : new SaslServer({ ...sasl, random }),

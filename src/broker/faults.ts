@@ -136,10 +136,12 @@ export interface Interception {
   /** The error of an API that does not answer per partition, 0 for none. */
   readonly error: number
   injectedError(topic: string, partition: number): number
+  /** Every error that the answer may have from here. */
+  readonly errors: readonly number[]
 }
 
 /** What a request without any fault goes through. */
-export const noFaults: Interception = { action: undefined, error: 0, injectedError: () => 0 }
+export const noFaults: Interception = { action: undefined, error: 0, injectedError: () => 0, errors: [] }
 
 export class Faults {
   readonly #active = new Set<ActiveFault>()
@@ -171,6 +173,7 @@ export class Faults {
       action: first?.error === undefined ? (first?.action as Interception['action']) : undefined,
       error: first?.error ?? 0,
       injectedError: asked.length === 0 ? noFaults.injectedError : perPartition(asked),
+      errors: [first, ...asked].flatMap((fault) => fault?.error ?? []),
     }
   }
 }

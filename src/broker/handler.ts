@@ -18,6 +18,11 @@ export interface Handler<A extends Api = Api> {
   /** What ApiVersions tells, both inclusive. Versions that the protocol table does not have close the connection. */
   readonly versions: readonly [lowest: number, highest: number]
   /**
+   * Every error that it answers by itself, at any place of its answer; not those that a test puts on it. The
+   * conformance suite has a case for each, and fails when another is answered.
+   */
+  readonly errors: readonly number[]
+  /**
    * True: the handler asks `context.injectedError(topic, partition)` for each partition. Otherwise an injected error
    * is answered for the whole request, by `refuse` or, without it, in the response's own top-level error code.
    */

@@ -6,6 +6,7 @@ import { OttlaError } from '../errors.ts'
 import { errorCode } from '../protocol/error-codes.ts'
 import { decodeRequest, decodeRequestHeader, encodeResponse, type RequestHeader } from '../protocol/frame.ts'
 import { Reader } from '../protocol/reader.ts'
+import { type AnswerObserver, errorsIn } from './answered-errors.ts'
 import type { BrokerNode } from './broker-node.ts'
 import type { ClusterState } from './cluster-state.ts'
 import { type Faults, type Interception, noFaults, type RequestInfo } from './faults.ts'
@@ -21,6 +22,8 @@ export interface RunnerHost {
   readonly faults: Faults
   readonly handlers: ReadonlyMap<number, Handler>
   readonly advertised: readonly AdvertisedApi[]
+  /** A test that looks at every answer. */
+  readonly observer?: AnswerObserver | undefined
 }
 
 /**
@@ -152,12 +155,17 @@ export class RequestRunner {
     }
   }
 
-  #encode({ header, handler, interception }: Incoming, answer: Body | undefined): Outcome {
+  #encode(incoming: Incoming, answer: Body | undefined): Outcome {
     if (answer === undefined) return 'none'
+    const { header, handler, interception } = incoming
     const { action } = interception
     const isThrottled = typeof action === 'object' && 'throttleMs' in action
     const body = isThrottled ? { ...answer, throttleTimeMs: action.throttleMs } : answer
     const { apiVersion, correlationId } = header
+    const { observer } = this.#host
+    if (observer !== undefined) {
+      observer({ api: handler.api, version: apiVersion, errors: ownErrors(incoming, body) })
+    }
     try {
       return write(encodeResponse(handler.api, apiVersion, { correlationId, body }))
     } catch (error) {
@@ -179,8 +187,16 @@ export class RequestRunner {
   /** KIP-511: a version that is not known is answered in version 0, with what is known. */
   #refuseVersion(handler: Handler, { correlationId }: RequestHeader): Outcome {
     const body = { errorCode: errorCode.UNSUPPORTED_VERSION, apiKeys: this.#host.advertised }
+    this.#host.observer?.({ api: handler.api, version: 0, errors: errorsIn(handler.api, 0, body) })
     return write(encodeResponse(handler.api, 0, { correlationId, body }))
   }
+}
+
+/** The errors of an answer that no fault has put there. */
+function ownErrors({ header, handler, interception }: Incoming, body: Body): ReadonlySet<number> {
+  const errors = errorsIn(handler.api, header.apiVersion, body)
+  for (const error of interception.errors) errors.delete(error)
+  return errors
 }
 
 /** SaslHandshake version 0: bare tokens in frames, no header. */

@@ -158,8 +158,12 @@ test('topics are deleted by name and by id', async () => {
     assert.throws(() => cluster.leaderOf('b', 0), { code: 'INVALID_ARGUMENT' })
   })
   await withCluster({ topics: { t: 1 }, configs: { 'delete.topic.enable': false } }, async ({ to }) => {
-    const answer = await (await to(1)).send(deleteTopics, 1, { topicNames: ['t'], timeoutMs: 1000 })
-    assert.equal(byName(answer.responses), 't TOPIC_DELETION_DISABLED')
+    const node = await to(1)
+    for (const version of [1, 2, 3, 5]) {
+      const answer = await node.send(deleteTopics, version, { topicNames: ['t'], timeoutMs: 1000 })
+      const error = version >= 3 ? 'TOPIC_DELETION_DISABLED' : 'INVALID_REQUEST'
+      assert.equal(byName(answer.responses), `t ${error}`)
+    }
   })
 })
 

@@ -106,6 +106,7 @@ async function refusals(
   assert.equal(await change(TOPIC, name, 'retention.ms', 'much'), 'INVALID_CONFIG')
   assert.equal(await change(TOPIC, name, 'retention.ms', null), 'INVALID_REQUEST')
   assert.equal(await change(TOPIC, at.name('none'), 'retention.ms', '1'), 'UNKNOWN_TOPIC_OR_PARTITION')
+  assert.equal(await change(TOPIC, 'a b', 'retention.ms', '1'), 'INVALID_TOPIC_EXCEPTION')
   assert.equal(await change(77, name, 'retention.ms', '1'), 'INVALID_REQUEST')
 }
 

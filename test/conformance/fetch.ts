@@ -201,6 +201,18 @@ function sessionCases(check: Case): void {
     }
   })
 
+  check('Fetch sessions: topics are spoken of by name or by id, and never by both (KIP-516)', async (at) => {
+    const { topic, connection } = await filled(at)
+    for (const version of at.versions(fetch, 7)) {
+      const other = version >= 13 ? 12 : 13
+      const { sessionId } = await fetchFrom(connection, { version, topic, sessionEpoch: 0 })
+      assert.ok(sessionId > 0)
+      const mixed = await fetchFrom(connection, { version: other, topic, sessionId, sessionEpoch: 1 })
+      assert.equal(named(mixed.errorCode), 'FETCH_SESSION_TOPIC_ID_ERROR', `${version}, then ${other}`)
+      assert.deepEqual([mixed.responses, mixed.sessionId], [[], 0])
+    }
+  })
+
   check('Fetch sessions: one that is not known', async (at) => {
     const { topic, connection } = await filled(at)
     for (const version of at.versions(fetch, 7)) {
@@ -220,6 +232,14 @@ export function fetchConformance(target: Targeted): void {
     const check = caseOn(target)
     singleCases(check)
     sessionCases(check)
+    check('Fetch: a replica that the partition does not have', async (at) => {
+      const { topic, connection } = await filled(at)
+      for (const version of at.versions(fetch)) {
+        const replica = version >= 15 ? { replicaState: { replicaId: 99 } } : { replicaId: 99 }
+        const answer = await fetchOne(connection, { version, topic, ...replica })
+        assert.deepEqual([answer.error, answer.values], ['NOT_LEADER_OR_FOLLOWER', []], `version ${version}`)
+      }
+    })
     embeddedCaseOn(target)('Fetch: records that are damaged on the way are sent as they are', async (at) => {
       const { topic, connection } = await filled(at)
       at.cluster?.faults.on({ api: 'Fetch', topic: topic.name, times: 1 }, { flipByteAt: -1 })

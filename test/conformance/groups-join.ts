@@ -1,6 +1,12 @@
 /** FindCoordinator (10), JoinGroup (11), SyncGroup (14): how a generation comes to be. */
 import assert from 'node:assert/strict'
-import { findCoordinator, heartbeat, joinGroup, syncGroup } from '../../src/protocol/messages/index.ts'
+import {
+  findCoordinator,
+  heartbeat,
+  joinGroup,
+  leaveGroup,
+  syncGroup,
+} from '../../src/protocol/messages/index.ts'
 import { caseOn, type Targeted } from './case.ts'
 import { joinAs, joinRequest, rebalanceBegins, stableGroup, subscribed, syncAs } from './group-requests.ts'
 import { named } from './target.ts'
@@ -214,6 +220,18 @@ export function joinCases(target: Targeted): void {
       for (const given of [...inconsistent, { protocolName: 'sticky' }]) {
         assert.equal(await refusal(groupId, given), 'INCONSISTENT_GROUP_PROTOCOL')
       }
+    }
+  })
+
+  check('SyncGroup: assignments that are more than the log takes at once', async (at) => {
+    const groupId = at.name('group')
+    const connection = await at.connectToCoordinator(groupId)
+    for (const version of at.versions(syncGroup)) {
+      const member = await joinAs(connection, groupId)
+      const assignments = [{ memberId: member.memberId, assignment: Buffer.alloc(2 << 20) }]
+      const answer = await syncAs(connection, groupId, member, { version, assignments })
+      assert.deepEqual([named(answer.errorCode), answer.assignment.length], ['UNKNOWN_SERVER_ERROR', 0])
+      await connection.send(leaveGroup, 3, { groupId, members: [{ memberId: member.memberId }] })
     }
   })
 

@@ -1,6 +1,7 @@
 /** InitProducerId (22), and what Produce (0) makes of sequences and epochs. */
 import assert from 'node:assert/strict'
 import { initProducerId, produce } from '../../src/protocol/messages/index.ts'
+import { encodeRecordBatch } from '../../src/protocol/record-batch.ts'
 import { caseOn, embeddedCaseOn, type Targeted } from './case.ts'
 import { newProducer, offsetOf, produceTo, sequenced } from './log-requests.ts'
 import { named } from './target.ts'
@@ -111,6 +112,23 @@ export function idempotenceCases(target: Targeted): void {
       }
     },
   )
+
+  embeddedCaseOn(target)('there are no transactions: InitProducerId and Produce say so', async (at) => {
+    const topic = await at.topic()
+    const connection = await at.connect(topic.leaders[0])
+    for (const version of at.versions(initProducerId)) {
+      const request = { transactionalId: 'payments', transactionTimeoutMs: 60_000 }
+      const answer = await connection.send(initProducerId, version, request)
+      assert.deepEqual([named(answer.errorCode), answer.producerId], ['UNSUPPORTED_VERSION', -1])
+    }
+    const { producerId, producerEpoch } = await newProducer(connection)
+    const producer = { producerId, producerEpoch, baseSequence: 0, transactional: true }
+    const records = encodeRecordBatch([{ value: 'v' }], producer)
+    for (const version of at.versions(produce)) {
+      const { error } = await produceTo(connection, { version, topic, records })
+      assert.equal(error, 'INVALID_TXN_STATE', `Produce ${version}`)
+    }
+  })
 
   embeddedCaseOn(target)(
     'Produce: a duplicate whose first answer was lost gets the first offset',

@@ -1,4 +1,5 @@
-/** For every API that the broker may advertise: the smallest request that it has to answer, by version. */
+/** For every API that the broker may advertise: the smallest request that it has to answer, by version, and the error of it. */
+import type { KafkaErrorName } from '../../src/protocol/error-codes.ts'
 import {
   alterConfigs,
   alterPartitionReassignments,
@@ -48,12 +49,15 @@ export interface Subject {
 export interface MinimalRequest {
   readonly api: Api
   body(version: number, subject: Subject): RequestOf<Api>
+  /** The one error that a broker without SASL answers, wherever its place is in that version; or NONE. */
+  error(version: number): KafkaErrorName
 }
 
 const minimal = <A extends Api>(
   api: A,
   body: (version: number, subject: Subject) => RequestOf<A>,
-): MinimalRequest => ({ api, body: body as MinimalRequest['body'] })
+  error: MinimalRequest['error'] = () => 'NONE',
+): MinimalRequest => ({ api, body: body as MinimalRequest['body'], error })
 
 const TOPIC_RESOURCE = 2
 const records = () => encodeRecordBatch([{ value: 'v' }])
@@ -102,15 +106,39 @@ export const minimalRequests: readonly MinimalRequest[] = [
   minimal(findCoordinator, (version, { groupId }) =>
     version >= 4 ? { coordinatorKeys: [groupId] } : { key: groupId },
   ),
-  minimal(joinGroup, (version, { groupId }) => joinRequest(groupId, version, { memberId: 'nobody' })),
-  minimal(heartbeat, (_, { groupId }) => ({ groupId, generationId: 0, memberId: 'nobody' })),
-  minimal(leaveGroup, (version, { groupId }) =>
-    version >= 3 ? { groupId, members: [{ memberId: 'nobody' }] } : { groupId, memberId: 'nobody' },
+  minimal(
+    joinGroup,
+    (version, { groupId }) => joinRequest(groupId, version, { memberId: 'nobody' }),
+    () => 'UNKNOWN_MEMBER_ID',
   ),
-  minimal(syncGroup, (_, { groupId }) => ({ groupId, generationId: 0, memberId: 'nobody', assignments: [] })),
-  minimal(describeGroups, (_, { groupId }) => ({ groups: [groupId] })),
+  minimal(
+    heartbeat,
+    (_, { groupId }) => ({ groupId, generationId: 0, memberId: 'nobody' }),
+    () => 'UNKNOWN_MEMBER_ID',
+  ),
+  minimal(
+    leaveGroup,
+    (version, { groupId }) =>
+      version >= 3 ? { groupId, members: [{ memberId: 'nobody' }] } : { groupId, memberId: 'nobody' },
+    () => 'UNKNOWN_MEMBER_ID',
+  ),
+  minimal(
+    syncGroup,
+    (_, { groupId }) => ({ groupId, generationId: 0, memberId: 'nobody', assignments: [] }),
+    // From version 5 on it has to say what the assignment is for.
+    (version) => (version >= 5 ? 'INCONSISTENT_GROUP_PROTOCOL' : 'UNKNOWN_MEMBER_ID'),
+  ),
+  minimal(
+    describeGroups,
+    (_, { groupId }) => ({ groups: [groupId] }),
+    (version) => (version >= 6 ? 'GROUP_ID_NOT_FOUND' : 'NONE'),
+  ),
   minimal(listGroups, () => ({})),
-  minimal(saslHandshake, () => ({ mechanism: 'PLAIN' })),
+  minimal(
+    saslHandshake,
+    () => ({ mechanism: 'PLAIN' }),
+    () => 'ILLEGAL_SASL_STATE',
+  ),
   minimal(apiVersions, (version) =>
     version >= 3 ? { clientSoftwareName: 'ottla', clientSoftwareVersion: '1' } : {},
   ),
@@ -119,10 +147,13 @@ export const minimalRequests: readonly MinimalRequest[] = [
     timeoutMs: 5_000,
     validateOnly: true,
   })),
-  minimal(deleteTopics, (version, { unusedName }) =>
-    version >= 6
-      ? { topics: [{ name: unusedName, topicId: 'AAAAAAAAAAAAAAAAAAAAAA' }], timeoutMs: 5_000 }
-      : { topicNames: [unusedName], timeoutMs: 5_000 },
+  minimal(
+    deleteTopics,
+    (version, { unusedName }) =>
+      version >= 6
+        ? { topics: [{ name: unusedName, topicId: 'AAAAAAAAAAAAAAAAAAAAAA' }], timeoutMs: 5_000 }
+        : { topicNames: [unusedName], timeoutMs: 5_000 },
+    () => 'UNKNOWN_TOPIC_OR_PARTITION',
   ),
   minimal(deleteRecords, (_, { topic }) => ({
     topics: [{ name: topic.name, partitions: [{ partitionIndex: 0, offset: 0 }] }],
@@ -143,26 +174,46 @@ export const minimalRequests: readonly MinimalRequest[] = [
     resources: [{ resourceType: TOPIC_RESOURCE, resourceName: topic.name, configs: [] }],
     validateOnly: true,
   })),
-  minimal(saslAuthenticate, () => ({ authBytes: Buffer.from('token') })),
+  minimal(
+    saslAuthenticate,
+    () => ({ authBytes: Buffer.from('token') }),
+    () => 'ILLEGAL_SASL_STATE',
+  ),
   minimal(createPartitions, (_, { topic }) => ({
     topics: [{ name: topic.name, count: 2, assignments: null }],
     timeoutMs: 5_000,
     validateOnly: true,
   })),
-  minimal(deleteGroups, (_, { unusedName }) => ({ groupsNames: [unusedName] })),
-  minimal(electLeaders, (_, { topic }) => ({
-    topicPartitions: [{ topic: topic.name, partitions: [0] }],
-    timeoutMs: 5_000,
-  })),
-  minimal(alterPartitionReassignments, (_, { topic }) => ({
-    timeoutMs: 5_000,
-    topics: [{ name: topic.name, partitions: [{ partitionIndex: 0, replicas: null }] }],
-  })),
+  minimal(
+    deleteGroups,
+    (_, { unusedName }) => ({ groupsNames: [unusedName] }),
+    () => 'GROUP_ID_NOT_FOUND',
+  ),
+  minimal(
+    electLeaders,
+    (_, { topic }) => ({
+      topicPartitions: [{ topic: topic.name, partitions: [0] }],
+      timeoutMs: 5_000,
+    }),
+    () => 'ELECTION_NOT_NEEDED',
+  ),
+  minimal(
+    alterPartitionReassignments,
+    (_, { topic }) => ({
+      timeoutMs: 5_000,
+      topics: [{ name: topic.name, partitions: [{ partitionIndex: 0, replicas: null }] }],
+    }),
+    () => 'NO_REASSIGNMENT_IN_PROGRESS',
+  ),
   minimal(listPartitionReassignments, () => ({ timeoutMs: 5_000, topics: null })),
-  minimal(offsetDelete, (_, { groupId, topic }) => ({
-    groupId,
-    topics: [{ name: topic.name, partitions: [{ partitionIndex: 0 }] }],
-  })),
+  minimal(
+    offsetDelete,
+    (_, { groupId, topic }) => ({
+      groupId,
+      topics: [{ name: topic.name, partitions: [{ partitionIndex: 0 }] }],
+    }),
+    () => 'GROUP_ID_NOT_FOUND',
+  ),
   minimal(describeCluster, () => ({ includeClusterAuthorizedOperations: true })),
   minimal(describeProducers, (_, { topic }) => ({ topics: [{ name: topic.name, partitionIndexes: [0] }] })),
   minimal(describeTopicPartitions, (_, { topic }) => ({ topics: [{ name: topic.name }] })),

@@ -21,7 +21,6 @@ import type { Api, RequestOf } from '../../src/protocol/schema.ts'
 import type { RawConnection } from '../support/raw-connection.ts'
 import { embeddedCaseOn, type Targeted } from './case.ts'
 import { joinAs, joinRequest, rebalanceBegins, stableGroup, syncAs } from './group-requests.ts'
-import { batchOf, produceTo } from './log-requests.ts'
 import { eventually, named, type Target } from './target.ts'
 
 const clusterOf = (at: Target): EmbeddedCluster => {
@@ -162,6 +161,10 @@ export function movingCases(target: Targeted): void {
     for (const [api, error] of Object.entries(await groupErrors(connection, groupId, topic.name))) {
       assert.equal(error, api === 'FindCoordinator' ? 'NONE' : 'COORDINATOR_LOAD_IN_PROGRESS', api)
     }
+    for (const version of at.versions(listGroups)) {
+      const { errorCode: error, groups } = await connection.send(listGroups, version, {})
+      assert.deepEqual([named(error), groups], ['COORDINATOR_LOAD_IN_PROGRESS', []], `ListGroups ${version}`)
+    }
     release()
     await eventually('the group', async () => {
       const errors = await groupErrors(connection, groupId, topic.name)
@@ -273,32 +276,4 @@ export function movingCases(target: Targeted): void {
     const offsets = await again.send(offsetFetch, 7, { groupId, topics: null })
     assert.equal(offsets.topics[0]?.partitions[0]?.committedOffset, 7)
   })
-
-  check(
-    'Produce: too few replicas in sync, before and after the append, and a replica that lags',
-    async (at) => {
-      const cluster = clusterOf(at)
-      const topic = at.name('strict')
-      cluster.createTopic(topic, 1, { 'min.insync.replicas': 2 })
-      const leader = cluster.leaderOf(topic, 0)
-      const followers = at.nodeIds.filter((id) => id !== leader)
-      const connection = await at.connect(leader)
-      const send = async (acks: number, timeoutMs = 5_000) => {
-        const records = batchOf('v')
-        return (await produceTo(connection, { topic: { name: topic, id: '' }, records, acks, timeoutMs }))
-          .error
-      }
-      assert.equal(await send(-1), 'NONE')
-      const releases = followers.map((node) => cluster.holdReplica(node, topic, 0))
-      assert.equal(await send(-1, 200), 'REQUEST_TIMED_OUT')
-      assert.equal(await send(1), 'NONE', 'acks 1 asks nobody')
-      for (const release of releases) release()
-      assert.equal(await send(-1), 'NONE')
-      for (const node of followers) await cluster.stopNode(node)
-      assert.equal(await send(-1), 'NOT_ENOUGH_REPLICAS')
-      assert.equal(await send(1), 'NONE')
-      for (const node of followers) await cluster.startNode(node)
-      await eventually('the replicas', async () => ((await send(-1)) === 'NONE' ? true : undefined))
-    },
-  )
 }

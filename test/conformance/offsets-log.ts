@@ -12,6 +12,7 @@ import {
   leaveGroup,
   metadata,
   offsetCommit,
+  offsetDelete,
   offsetFetch,
 } from '../../src/protocol/messages/index.ts'
 import { RecordCursor, readBatches } from '../../src/protocol/record-batch.ts'
@@ -128,6 +129,31 @@ export function offsetsLogCases(target: Targeted): void {
     assert.deepEqual([...new Set(errors)], ['UNKNOWN_SERVER_ERROR'])
     const fetched = await connection.send(offsetFetch, 7, { groupId, topics: null })
     assert.deepEqual(fetched.topics, [], 'none of it is there')
+  })
+
+  check('OffsetDelete and DeleteGroups: more than the log takes at once', async (at) => {
+    // Each record of a group has the group's name in its key.
+    const groupId = at.name('group').padEnd(30_000, '.')
+    const topic = await at.topic({ partitions: 40 })
+    const connection = await at.connectToCoordinator(groupId)
+    const indexes = Array.from({ length: 40 }, (_, partitionIndex) => ({ partitionIndex }))
+    for (const half of [indexes.slice(0, 20), indexes.slice(20)]) {
+      const partitions = half.map((one) => ({ ...one, committedOffset: 1, committedMetadata: '' }))
+      const topics = [{ name: topic.name, partitions }]
+      const { topics: committed } = await connection.send(offsetCommit, 8, { groupId, memberId: '', topics })
+      assert.equal(named(committed[0]?.partitions[0]?.errorCode), 'NONE')
+    }
+    const topics = [{ name: topic.name, partitions: indexes }]
+    const removed = await connection.send(offsetDelete, 0, { groupId, topics })
+    assert.equal(named(removed.errorCode), 'UNKNOWN_SERVER_ERROR', 'OffsetDelete')
+    for (const version of at.versions(deleteGroups)) {
+      const { results } = await connection.send(deleteGroups, version, { groupsNames: [groupId] })
+      assert.equal(named(results[0]?.errorCode), 'UNKNOWN_SERVER_ERROR', `DeleteGroups ${version}`)
+    }
+    const { topics: left } = await connection.send(offsetFetch, 7, { groupId, topics: null })
+    // Kafka 4.3 names each twice then.
+    const indexesLeft = new Set(left[0]?.partitions.map(({ partitionIndex }) => partitionIndex))
+    assert.equal(indexesLeft.size, 40, 'all of it is there')
   })
 
   check('OffsetFetch: the offsets of a deleted topic go', async (at) => {

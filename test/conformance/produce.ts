@@ -212,6 +212,16 @@ function batchCases(check: Case): void {
     }
   })
 
+  check('Produce: larger than segment.bytes', async (at) => {
+    const configs = { 'max.message.bytes': String(4 << 20), 'segment.bytes': String(1 << 20) }
+    const topic = await at.topic({ configs })
+    const connection = await at.connect(topic.leaders[0])
+    for (const version of at.versions(produce)) {
+      const large = await produceTo(connection, { version, topic, records: batchOf('x'.repeat(1 << 20)) })
+      assert.deepEqual([large.error, large.logStartOffset], ['RECORD_LIST_TOO_LARGE', -1])
+    }
+  })
+
   check('Produce: larger than max.message.bytes', async (at) => {
     const topic = await at.topic({ configs: { 'max.message.bytes': '200' } })
     const connection = await at.connect(topic.leaders[0])

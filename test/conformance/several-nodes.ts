@@ -27,6 +27,7 @@ import { joinAs, joinRequest, rebalanceBegins, stableGroup, syncAs } from './gro
 import { batchOf, fetchOne, produceTo } from './log-requests.ts'
 import { leaderOf } from './metadata.ts'
 import { movingCases } from './moving.ts'
+import { replicaCases } from './replicas.ts'
 import { eventually, named, type Place, type Target, type TopicInfo } from './target.ts'
 
 /** What the broker under test has to be set to, besides having three nodes. */
@@ -148,6 +149,22 @@ function leaderCases(target: Targeted): void {
         error,
         'a replica knows its producers',
       )
+    }
+  })
+
+  check('AlterPartitionReassignments: from version 1 on the number of replicas may be held', async (at) => {
+    const [first, second] = at.nodeIds as [number, number]
+    const { name } = await topicOn(at, first)
+    const connection = await at.connect()
+    for (const version of at.versions(alterPartitionReassignments, 1)) {
+      const alter = async (...replicas: number[]) => {
+        const topics = [{ name, partitions: [{ partitionIndex: 0, replicas }] }]
+        const request = { timeoutMs: 10_000, allowReplicationFactorChange: false, topics }
+        const answer = await connection.send(alterPartitionReassignments, version, request)
+        return named(answer.responses[0]?.partitions[0]?.errorCode)
+      }
+      assert.equal(await alter(first, second), 'INVALID_REPLICATION_FACTOR')
+      assert.equal(await alter(first), 'NONE')
     }
   })
 
@@ -343,4 +360,12 @@ function settingCases(target: Targeted): void {
 }
 
 export const severalNodes = (name: string, makePlace: () => Promise<Place>): void =>
-  suiteOn(`several nodes: ${name}`, makePlace, leaderCases, coordinatorCases, settingCases, movingCases)
+  suiteOn(
+    `several nodes: ${name}`,
+    makePlace,
+    leaderCases,
+    coordinatorCases,
+    settingCases,
+    movingCases,
+    replicaCases,
+  )

@@ -30,6 +30,26 @@ interface Entry {
 export const produceHandler: Handler<typeof produce> = {
   api: produce,
   versions: [0, 13],
+  errors: [
+    errorCode.INVALID_REQUIRED_ACKS,
+    errorCode.UNKNOWN_TOPIC_ID,
+    errorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    errorCode.INVALID_TOPIC_EXCEPTION,
+    errorCode.NOT_LEADER_OR_FOLLOWER,
+    errorCode.NOT_ENOUGH_REPLICAS,
+    errorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+    errorCode.REQUEST_TIMED_OUT,
+    errorCode.KAFKA_STORAGE_ERROR,
+    errorCode.CORRUPT_MESSAGE,
+    errorCode.INVALID_RECORD,
+    errorCode.INVALID_TIMESTAMP,
+    errorCode.UNSUPPORTED_COMPRESSION_TYPE,
+    errorCode.MESSAGE_TOO_LARGE,
+    errorCode.RECORD_LIST_TOO_LARGE,
+    errorCode.INVALID_PRODUCER_EPOCH,
+    errorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
+    errorCode.INVALID_TXN_STATE,
+  ],
   perPartition: true,
   handle(request, context) {
     const hints = new LeaderHints(context.cluster)

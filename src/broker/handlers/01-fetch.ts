@@ -16,10 +16,23 @@ type Request = ReceivedRequestOf<typeof fetch>
 type Response = SentResponseOf<typeof fetch>
 
 const HINTS_SINCE = 16
+const WHOLE_ERROR_SINCE = 7
+const NO_RECORDS = Buffer.alloc(0)
 
 export const fetchHandler: Handler<typeof fetch> = {
   api: fetch,
   versions: [4, 18],
+  errors: [
+    errorCode.FETCH_SESSION_ID_NOT_FOUND,
+    errorCode.INVALID_FETCH_SESSION_EPOCH,
+    errorCode.FETCH_SESSION_TOPIC_ID_ERROR,
+    errorCode.UNKNOWN_TOPIC_ID,
+    errorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    errorCode.NOT_LEADER_OR_FOLLOWER,
+    errorCode.FENCED_LEADER_EPOCH,
+    errorCode.UNKNOWN_LEADER_EPOCH,
+    errorCode.OFFSET_OUT_OF_RANGE,
+  ],
   perPartition: true,
   wholeErrors: [
     errorCode.FETCH_SESSION_ID_NOT_FOUND,
@@ -29,7 +42,7 @@ export const fetchHandler: Handler<typeof fetch> = {
   handle(request, context) {
     const isReplica = request.replicaId >= 0 || request.replicaState.replicaId >= 0
     // Replicas of this cluster copy inside the process: nobody else is one.
-    if (isReplica) return refuseAll(errorCode.CLUSTER_AUTHORIZATION_FAILED)
+    if (isReplica) return refuseEach(request, errorCode.NOT_LEADER_OR_FOLLOWER)
     const plan = planFetch(request, context.node.fetchSessions, context.clock.monotonic())
     if ('errorCode' in plan) return refuseAll(plan.errorCode)
     const scope = { context, hints: new LeaderHints(context.cluster), request }
@@ -38,10 +51,27 @@ export const fetchHandler: Handler<typeof fetch> = {
     if (isEnough(first, request) || plan.partitions.size === 0) return answer(first, plan, scope)
     return wait({ request, plan, scope, maxBytes }, first).then((read) => answer(read, plan, scope))
   },
-  refuse: (_request, code) => refuseAll(code),
+  refuse: (request, code, { version }) =>
+    version >= WHOLE_ERROR_SINCE ? refuseAll(code) : refuseEach(request, code),
 }
 
 const refuseAll = (code: number): Response => ({ throttleTimeMs: 0, errorCode: code, responses: [] })
+
+const refuseEach = ({ topics }: Request, code: number): Response => ({
+  throttleTimeMs: 0,
+  errorCode: errorCode.NONE,
+  responses: topics.map(({ topic, topicId, partitions }) => ({
+    topic,
+    topicId,
+    partitions: partitions.map(({ partition }) => ({
+      partitionIndex: partition,
+      errorCode: code,
+      highWatermark: -1,
+      abortedTransactions: null,
+      records: NO_RECORDS,
+    })),
+  })),
+})
 
 const isEnough = (read: FetchRead, request: Request) =>
   read.isUrgent || read.bytes >= request.minBytes || request.maxWaitMs <= 0

@@ -14,6 +14,16 @@ const LEADER_EPOCH_SINCE = 4
 export const listOffsetsHandler: Handler<typeof listOffsets> = {
   api: listOffsets,
   versions: [1, 11],
+  errors: [
+    errorCode.INVALID_REQUEST,
+    errorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    errorCode.NOT_LEADER_OR_FOLLOWER,
+    errorCode.FENCED_LEADER_EPOCH,
+    errorCode.UNKNOWN_LEADER_EPOCH,
+    errorCode.UNSUPPORTED_VERSION,
+    errorCode.OFFSET_NOT_AVAILABLE,
+    errorCode.LEADER_NOT_AVAILABLE,
+  ],
   perPartition: true,
   handle({ topics }, context) {
     return { topics: topics.map((topic) => answerTopic(topic, context)) }

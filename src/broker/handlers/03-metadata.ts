@@ -21,6 +21,15 @@ const IDS_SINCE = 12
 export const metadataHandler: Handler<typeof metadata> = {
   api: metadata,
   versions: [0, 13],
+  errors: [
+    errorCode.INVALID_REQUEST,
+    errorCode.UNKNOWN_TOPIC_ID,
+    errorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    errorCode.INVALID_TOPIC_EXCEPTION,
+    errorCode.INVALID_PARTITIONS,
+    errorCode.POLICY_VIOLATION,
+    errorCode.LEADER_NOT_AVAILABLE,
+  ],
   perPartition: true,
   handle(request, context) {
     const { cluster, version } = context

@@ -22,6 +22,20 @@ interface PartitionAnswer {
 export const offsetCommitHandler: Handler<typeof offsetCommit> = {
   api: offsetCommit,
   versions: [1, 10],
+  errors: [
+    errorCode.UNKNOWN_TOPIC_ID,
+    errorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    errorCode.NOT_COORDINATOR,
+    errorCode.COORDINATOR_LOAD_IN_PROGRESS,
+    errorCode.COORDINATOR_NOT_AVAILABLE,
+    errorCode.GROUP_ID_NOT_FOUND,
+    errorCode.UNKNOWN_MEMBER_ID,
+    errorCode.FENCED_INSTANCE_ID,
+    errorCode.ILLEGAL_GENERATION,
+    errorCode.REBALANCE_IN_PROGRESS,
+    errorCode.OFFSET_METADATA_TOO_LARGE,
+    errorCode.UNKNOWN_SERVER_ERROR,
+  ],
   perPartition: true,
   handle(request, context) {
     const gathered = new GatheredCommits(request, context)

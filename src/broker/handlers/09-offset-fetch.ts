@@ -16,6 +16,7 @@ const BY_TOPIC_ID = 10
 export const offsetFetchHandler: Handler<typeof offsetFetch> = {
   api: offsetFetch,
   versions: [1, 10],
+  errors: [errorCode.NOT_COORDINATOR, errorCode.COORDINATOR_LOAD_IN_PROGRESS, errorCode.UNKNOWN_TOPIC_ID],
   handle(request, context) {
     if (context.version < BATCHED) return fetchOne(request, context)
     return { groups: request.groups.map((group) => fetchGroup(group, context)) }

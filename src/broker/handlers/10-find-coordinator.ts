@@ -25,6 +25,7 @@ const failed = (error: number, errorMessage: string): Found => ({
 export const findCoordinatorHandler: Handler<typeof findCoordinator> = {
   api: findCoordinator,
   versions: [0, 6],
+  errors: [errorCode.INVALID_REQUEST, errorCode.COORDINATOR_NOT_AVAILABLE],
   handle({ key, keyType, coordinatorKeys }, context) {
     if (context.version >= BATCHED) {
       return { coordinators: coordinatorKeys.map((one) => ({ key: one, ...find(one, keyType, context) })) }

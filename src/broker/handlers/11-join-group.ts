@@ -15,6 +15,20 @@ const NULLABLE_PROTOCOL = 7
 export const joinGroupHandler: Handler<typeof joinGroup> = {
   api: joinGroup,
   versions: [0, 9],
+  errors: [
+    errorCode.INVALID_GROUP_ID,
+    errorCode.NOT_COORDINATOR,
+    errorCode.COORDINATOR_LOAD_IN_PROGRESS,
+    errorCode.COORDINATOR_NOT_AVAILABLE,
+    errorCode.INVALID_SESSION_TIMEOUT,
+    errorCode.GROUP_MAX_SIZE_REACHED,
+    errorCode.INCONSISTENT_GROUP_PROTOCOL,
+    errorCode.MEMBER_ID_REQUIRED,
+    errorCode.UNKNOWN_MEMBER_ID,
+    errorCode.FENCED_INSTANCE_ID,
+    errorCode.REBALANCE_IN_PROGRESS,
+    errorCode.UNKNOWN_SERVER_ERROR,
+  ],
   async handle(request, { version, clientId, node, session }) {
     const { groupId, memberId, sessionTimeoutMs } = request
     const answer = async () => {

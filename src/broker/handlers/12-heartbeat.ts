@@ -6,6 +6,15 @@ import type { Handler } from '../handler.ts'
 export const heartbeatHandler: Handler<typeof heartbeat> = {
   api: heartbeat,
   versions: [0, 4],
+  errors: [
+    errorCode.INVALID_GROUP_ID,
+    errorCode.NOT_COORDINATOR,
+    errorCode.COORDINATOR_LOAD_IN_PROGRESS,
+    errorCode.UNKNOWN_MEMBER_ID,
+    errorCode.FENCED_INSTANCE_ID,
+    errorCode.ILLEGAL_GENERATION,
+    errorCode.REBALANCE_IN_PROGRESS,
+  ],
   handle({ groupId, generationId, memberId, groupInstanceId }, { node }) {
     if (groupId === '') return { errorCode: errorCode.INVALID_GROUP_ID }
     const found = node.groups.find(groupId)

@@ -8,6 +8,13 @@ const BATCHED = 3
 export const leaveGroupHandler: Handler<typeof leaveGroup> = {
   api: leaveGroup,
   versions: [0, 5],
+  errors: [
+    errorCode.INVALID_GROUP_ID,
+    errorCode.NOT_COORDINATOR,
+    errorCode.COORDINATOR_LOAD_IN_PROGRESS,
+    errorCode.UNKNOWN_MEMBER_ID,
+    errorCode.FENCED_INSTANCE_ID,
+  ],
   handle({ groupId, memberId, members }, { version, node }) {
     if (groupId === '') return { errorCode: errorCode.INVALID_GROUP_ID }
     const found = node.groups.find(groupId)

@@ -11,6 +11,18 @@ const NAMES_PROTOCOL = 5
 export const syncGroupHandler: Handler<typeof syncGroup> = {
   api: syncGroup,
   versions: [0, 5],
+  errors: [
+    errorCode.INVALID_GROUP_ID,
+    errorCode.NOT_COORDINATOR,
+    errorCode.COORDINATOR_LOAD_IN_PROGRESS,
+    errorCode.COORDINATOR_NOT_AVAILABLE,
+    errorCode.INCONSISTENT_GROUP_PROTOCOL,
+    errorCode.UNKNOWN_MEMBER_ID,
+    errorCode.FENCED_INSTANCE_ID,
+    errorCode.ILLEGAL_GENERATION,
+    errorCode.REBALANCE_IN_PROGRESS,
+    errorCode.UNKNOWN_SERVER_ERROR,
+  ],
   handle(request, { version, node }) {
     const { groupId, memberId, groupInstanceId, generationId, protocolType, protocolName } = request
     if (version >= NAMES_PROTOCOL && (protocolType === null || protocolName === null)) {

@@ -11,6 +11,7 @@ const NOT_ASKED = -0x8000_0000
 export const describeGroupsHandler: Handler<typeof describeGroups> = {
   api: describeGroups,
   versions: [0, 6],
+  errors: [errorCode.NOT_COORDINATOR, errorCode.COORDINATOR_LOAD_IN_PROGRESS, errorCode.GROUP_ID_NOT_FOUND],
   handle({ groups, includeAuthorizedOperations }, { version, node }) {
     const authorizedOperations = includeAuthorizedOperations ? AUTHORIZED_OPERATIONS : NOT_ASKED
     const described = groups.map((groupId) => {

@@ -8,6 +8,7 @@ const GROUP_TYPE = 'classic'
 export const listGroupsHandler: Handler<typeof listGroups> = {
   api: listGroups,
   versions: [0, 5],
+  errors: [errorCode.COORDINATOR_LOAD_IN_PROGRESS],
   handle({ statesFilter, typesFilter }, { node }) {
     const states = statesFilter.map((state) => state.toLowerCase())
     const types = typesFilter.map((type) => type.toLowerCase())

@@ -6,6 +6,7 @@ import type { Handler } from '../handler.ts'
 export const saslHandshakeHandler: Handler<typeof saslHandshake> = {
   api: saslHandshake,
   versions: [0, 1],
+  errors: [errorCode.ILLEGAL_SASL_STATE, errorCode.UNSUPPORTED_SASL_MECHANISM],
   handle({ mechanism }, { version, session }) {
     // A listener without SASL.
     if (session.sasl === undefined) return { errorCode: errorCode.ILLEGAL_SASL_STATE, mechanisms: [] }

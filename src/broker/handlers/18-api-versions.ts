@@ -11,6 +11,7 @@ const isName = (text: string) => /^[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?$/.t
 export const apiVersionsHandler: Handler<typeof apiVersions> = {
   api: apiVersions,
   versions: [0, 4],
+  errors: [errorCode.INVALID_REQUEST, errorCode.UNSUPPORTED_VERSION],
   handle({ clientSoftwareName, clientSoftwareVersion }, { advertised, version }) {
     const isNamed = version < NAMES_SINCE || [clientSoftwareName, clientSoftwareVersion].every(isName)
     if (!isNamed) return { errorCode: errorCode.INVALID_REQUEST, apiKeys: [] }

@@ -13,6 +13,16 @@ type TopicAnswer = SentResponseOf<typeof createTopics>['topics'][number]
 export const createTopicsHandler: Handler<typeof createTopics> = {
   api: createTopics,
   versions: [2, 7],
+  errors: [
+    errorCode.INVALID_REQUEST,
+    errorCode.INVALID_TOPIC_EXCEPTION,
+    errorCode.TOPIC_ALREADY_EXISTS,
+    errorCode.INVALID_PARTITIONS,
+    errorCode.INVALID_REPLICATION_FACTOR,
+    errorCode.INVALID_REPLICA_ASSIGNMENT,
+    errorCode.INVALID_CONFIG,
+    errorCode.POLICY_VIOLATION,
+  ],
   perPartition: true,
   handle({ topics, validateOnly }, context) {
     const names = topics.map(({ name }) => name)

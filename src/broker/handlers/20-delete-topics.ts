@@ -11,18 +11,36 @@ interface Asked {
   readonly topicId: string
 }
 
+const SAYS_DISABLED = 3
 const BY_ID_SINCE = 6
 
 export const deleteTopicsHandler: Handler<typeof deleteTopics> = {
   api: deleteTopics,
   versions: [1, 6],
+  errors: [
+    errorCode.INVALID_REQUEST,
+    errorCode.UNKNOWN_TOPIC_ID,
+    errorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    errorCode.TOPIC_DELETION_DISABLED,
+  ],
   perPartition: true,
   handle({ topics, topicNames }, context) {
     const asked: readonly Asked[] =
       context.version >= BY_ID_SINCE ? topics : topicNames.map((name) => ({ name, topicId: zeroUuid }))
-    return { throttleTimeMs: 0, responses: answerAll(asked, context) }
+    const responses = context.cluster.configFlag('delete.topic.enable')
+      ? answerAll(asked, context)
+      : asked.map((one) => disabled(one, context.version))
+    return { throttleTimeMs: 0, responses }
   },
 }
+
+/** Whatever is asked for, topics that are not there too. */
+const disabled = ({ name, topicId }: Asked, version: number): TopicAnswer => ({
+  name,
+  topicId,
+  errorCode: version >= SAYS_DISABLED ? errorCode.TOPIC_DELETION_DISABLED : errorCode.INVALID_REQUEST,
+  errorMessage: 'Topic deletion is disabled.',
+})
 
 const keyOf = ({ name, topicId }: Asked) => `${name ?? ''}/${topicId}`
 
@@ -63,9 +81,6 @@ function remove({ name, topicId }: Asked, context: RequestContext): TopicAnswer 
   if (topic === undefined) {
     const code = isById ? errorCode.UNKNOWN_TOPIC_ID : errorCode.UNKNOWN_TOPIC_OR_PARTITION
     return refuse(code, 'This server does not host this topic.')
-  }
-  if (!cluster.configFlag('delete.topic.enable')) {
-    return refuse(errorCode.TOPIC_DELETION_DISABLED, 'Topic deletion is disabled.')
   }
   cluster.deleteTopic(topic)
   return { name: topic.name, topicId: topic.id, errorCode: errorCode.NONE, errorMessage: null }

@@ -21,6 +21,13 @@ interface Entry {
 export const deleteRecordsHandler: Handler<typeof deleteRecords> = {
   api: deleteRecords,
   versions: [0, 2],
+  errors: [
+    errorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    errorCode.NOT_LEADER_OR_FOLLOWER,
+    errorCode.OFFSET_OUT_OF_RANGE,
+    errorCode.POLICY_VIOLATION,
+    errorCode.REQUEST_TIMED_OUT,
+  ],
   perPartition: true,
   handle({ topics, timeoutMs }, context) {
     const kept = topics.map(({ name, partitions }) => ({

@@ -11,6 +11,7 @@ import type { Handler } from '../handler.ts'
 export const initProducerIdHandler: Handler<typeof initProducerId> = {
   api: initProducerId,
   versions: [0, 5],
+  errors: [errorCode.INVALID_REQUEST, errorCode.UNSUPPORTED_VERSION],
   handle({ transactionalId, producerId: given, producerEpoch }, { cluster }) {
     // Half of a producer makes no sense.
     if ((given === -1) !== (producerEpoch === -1)) return refused(errorCode.INVALID_REQUEST)

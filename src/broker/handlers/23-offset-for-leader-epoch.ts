@@ -7,6 +7,12 @@ import type { Handler } from '../handler.ts'
 export const offsetForLeaderEpochHandler: Handler<typeof offsetForLeaderEpoch> = {
   api: offsetForLeaderEpoch,
   versions: [2, 4],
+  errors: [
+    errorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    errorCode.NOT_LEADER_OR_FOLLOWER,
+    errorCode.FENCED_LEADER_EPOCH,
+    errorCode.UNKNOWN_LEADER_EPOCH,
+  ],
   perPartition: true,
   handle({ topics }, context) {
     return {

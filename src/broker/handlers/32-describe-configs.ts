@@ -13,6 +13,11 @@ type Result = SentResponseOf<typeof describeConfigs>['results'][number]
 export const describeConfigsHandler: Handler<typeof describeConfigs> = {
   api: describeConfigs,
   versions: [0, 4],
+  errors: [
+    errorCode.INVALID_REQUEST,
+    errorCode.INVALID_TOPIC_EXCEPTION,
+    errorCode.UNKNOWN_TOPIC_OR_PARTITION,
+  ],
   perPartition: true,
   handle(request, context) {
     return {

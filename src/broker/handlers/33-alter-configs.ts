@@ -11,6 +11,12 @@ type Resource = ReceivedRequestOf<typeof alterConfigs>['resources'][number]
 export const alterConfigsHandler: Handler<typeof alterConfigs> = {
   api: alterConfigs,
   versions: [0, 2],
+  errors: [
+    errorCode.INVALID_REQUEST,
+    errorCode.INVALID_TOPIC_EXCEPTION,
+    errorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    errorCode.INVALID_CONFIG,
+  ],
   perPartition: true,
   handle({ resources, validateOnly }, context) {
     const responses = alterEach(resources, (resource) => replace(resource, validateOnly, context))

@@ -8,6 +8,7 @@ const NOT_EXPECTED = 'SaslAuthenticate request received after successful authent
 export const saslAuthenticateHandler: Handler<typeof saslAuthenticate> = {
   api: saslAuthenticate,
   versions: [0, 2],
+  errors: [errorCode.ILLEGAL_SASL_STATE, errorCode.SASL_AUTHENTICATION_FAILED],
   handle({ authBytes }, { session }) {
     if (session.sasl !== undefined) return session.sasl.authenticate(authBytes)
     // A listener without SASL.

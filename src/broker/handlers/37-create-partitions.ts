@@ -12,6 +12,13 @@ type TopicAnswer = SentResponseOf<typeof createPartitions>['results'][number]
 export const createPartitionsHandler: Handler<typeof createPartitions> = {
   api: createPartitions,
   versions: [0, 3],
+  errors: [
+    errorCode.INVALID_REQUEST,
+    errorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    errorCode.INVALID_PARTITIONS,
+    errorCode.INVALID_REPLICA_ASSIGNMENT,
+    errorCode.POLICY_VIOLATION,
+  ],
   perPartition: true,
   handle({ topics, validateOnly }, context) {
     const names = topics.map(({ name }) => name)

@@ -11,6 +11,13 @@ const TYPE_SINCE = 1
 export const electLeadersHandler: Handler<typeof electLeaders> = {
   api: electLeaders,
   versions: [0, 2],
+  errors: [
+    errorCode.INVALID_REQUEST,
+    errorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    errorCode.ELECTION_NOT_NEEDED,
+    errorCode.PREFERRED_LEADER_NOT_AVAILABLE,
+    errorCode.ELIGIBLE_LEADERS_NOT_AVAILABLE,
+  ],
   perPartition: true,
   handle({ electionType, topicPartitions }, context) {
     const { cluster, version } = context

@@ -14,6 +14,12 @@ const operation = { set: 0, delete: 1, append: 2, subtract: 3 } as const
 export const incrementalAlterConfigsHandler: Handler<typeof incrementalAlterConfigs> = {
   api: incrementalAlterConfigs,
   versions: [0, 1],
+  errors: [
+    errorCode.INVALID_REQUEST,
+    errorCode.INVALID_TOPIC_EXCEPTION,
+    errorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    errorCode.INVALID_CONFIG,
+  ],
   perPartition: true,
   handle({ resources, validateOnly }, context) {
     const responses = alterEach(resources, (resource) => change(resource, validateOnly, context))

@@ -7,6 +7,12 @@ import { checkReplicas, type Problem } from '../topic-rules.ts'
 export const alterPartitionReassignmentsHandler: Handler<typeof alterPartitionReassignments> = {
   api: alterPartitionReassignments,
   versions: [0, 1],
+  errors: [
+    errorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    errorCode.NO_REASSIGNMENT_IN_PROGRESS,
+    errorCode.INVALID_REPLICA_ASSIGNMENT,
+    errorCode.INVALID_REPLICATION_FACTOR,
+  ],
   perPartition: true,
   handle({ topics, allowReplicationFactorChange }, context) {
     return {

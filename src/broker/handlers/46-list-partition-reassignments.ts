@@ -7,6 +7,7 @@ import type { Partition } from '../partition.ts'
 export const listPartitionReassignmentsHandler: Handler<typeof listPartitionReassignments> = {
   api: listPartitionReassignments,
   versions: [0, 0],
+  errors: [],
   handle({ topics }, { cluster }) {
     const asked =
       topics?.map(({ name, partitionIndexes }) => ({

@@ -7,6 +7,17 @@ import type { Handler } from '../handler.ts'
 export const offsetDeleteHandler: Handler<typeof offsetDelete> = {
   api: offsetDelete,
   versions: [0, 0],
+  errors: [
+    errorCode.INVALID_GROUP_ID,
+    errorCode.NOT_COORDINATOR,
+    errorCode.COORDINATOR_LOAD_IN_PROGRESS,
+    errorCode.COORDINATOR_NOT_AVAILABLE,
+    errorCode.GROUP_ID_NOT_FOUND,
+    errorCode.NON_EMPTY_GROUP,
+    errorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    errorCode.GROUP_SUBSCRIBED_TO_TOPIC,
+    errorCode.UNKNOWN_SERVER_ERROR,
+  ],
   async handle({ groupId, topics }, { node, cluster }) {
     if (groupId === '') return refuse(errorCode.INVALID_GROUP_ID)
     const found = node.groups.find(groupId)

@@ -12,6 +12,7 @@ const FENCED_SINCE = 2
 export const describeClusterHandler: Handler<typeof describeCluster> = {
   api: describeCluster,
   versions: [0, 2],
+  errors: [errorCode.MISMATCHED_ENDPOINT_TYPE, errorCode.UNSUPPORTED_ENDPOINT_TYPE],
   handle({ endpointType, includeFencedBrokers, includeClusterAuthorizedOperations }, context) {
     if (endpointType === CONTROLLERS) {
       const message =

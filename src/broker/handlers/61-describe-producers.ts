@@ -12,6 +12,7 @@ type PartitionAnswer = SentResponseOf<typeof describeProducers>['topics'][number
 export const describeProducersHandler: Handler<typeof describeProducers> = {
   api: describeProducers,
   versions: [0, 0],
+  errors: [errorCode.UNKNOWN_TOPIC_OR_PARTITION, errorCode.NOT_LEADER_OR_FOLLOWER],
   perPartition: true,
   handle({ topics }, context) {
     return {

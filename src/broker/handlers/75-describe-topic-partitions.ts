@@ -17,6 +17,12 @@ const MOST_PARTITIONS = 2000
 export const describeTopicPartitionsHandler: Handler<typeof describeTopicPartitions> = {
   api: describeTopicPartitions,
   versions: [0, 0],
+  errors: [
+    errorCode.INVALID_REQUEST,
+    errorCode.INVALID_TOPIC_EXCEPTION,
+    errorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    errorCode.LEADER_NOT_AVAILABLE,
+  ],
   perPartition: true,
   handle(request, context) {
     const { cursor } = request
