@@ -74,9 +74,15 @@ function pack(folder) {
     }),
   )
   const stray = files.filter(
-    ({ path }) => !/^(dist\/|README\.md$|LICENSE$|NOTICE$|CHANGELOG\.md$|package\.json$)/.test(path),
+    ({ path }) => !/^(dist\/|docs\/|README\.md$|LICENSE$|NOTICE$|CHANGELOG\.md$|package\.json$)/.test(path),
   )
   if (stray.length > 0) throw new Error(`the tarball holds ${stray.map(({ path }) => path).join(', ')}`)
+  // Who installs it reads the README there, and follows its links.
+  const linked = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/\]\((docs\/[^)#]+)/g)].map(
+    ([, path]) => path,
+  )
+  const missing = linked.filter((path) => !files.some((file) => file.path === path))
+  if (linked.length === 0 || missing.length > 0) throw new Error(`the tarball lacks ${missing.join(', ')}`)
   return {
     tarball: join(folder, filename),
     note: `${files.length} files, ${Math.round(unpackedSize / 1024)} KiB unpacked`,
