@@ -43,8 +43,6 @@ export interface SenderParts {
 export class Sender {
   readonly #parts: SenderParts
   readonly #ready = new Set<ProducerPartition>()
-  /** Of the round under way; empty between rounds. */
-  readonly #requests = new Map<Connection, ProduceRequest>()
   #isDeferred = false
   readonly #unnumbered = new Set<ProducerPartition>()
   /** Partitions that wait for a connection, by node. */
@@ -77,12 +75,9 @@ export class Sender {
     this.#ready.clear()
     if (this.#parts.signal.aborted) return
     while (candidates.length > 0) {
-      const requests = this.#requests
+      const requests = new Map<Connection, ProduceRequest>()
       candidates = candidates.filter((partition) => this.#load(partition, requests))
-      if (requests.size === 0) return
-      const loaded = [...requests.values()]
-      requests.clear()
-      for (const request of loaded) this.#dispatch(request)
+      for (const request of requests.values()) this.#dispatch(request)
     }
   }
 
