@@ -7,7 +7,8 @@
  * it before it goes too. A batch of which nothing is left goes whole; one of which a part is left keeps its first and
  * last offset, as in Kafka. Batches of idempotent producers are left as they are: their sequences are needed.
  */
-import { at, BATCH_OVERHEAD, LOG_OVERHEAD, writeInt64 } from '../protocol/batch-layout.ts'
+import { at, BATCH_OVERHEAD, LOG_OVERHEAD } from '../protocol/batch-layout.ts'
+import { writeInt64 } from '../protocol/big-endian.ts'
 import { writeCrc } from '../protocol/encode-batch.ts'
 import { RecordCursor } from '../protocol/record-cursor.ts'
 import { StoredBatch } from './stored-batch.ts'
@@ -58,7 +59,7 @@ function thinned(batch: StoredBatch, isKept: (cursor: RecordCursor) => boolean):
   const bytes = Buffer.concat([batch.bytes.subarray(0, BATCH_OVERHEAD), ...kept])
   bytes.writeInt32BE(bytes.length - LOG_OVERHEAD, at.batchLength)
   bytes.writeInt32BE(kept.length, at.count)
-  writeInt64(bytes, maxTimestamp, at.maxTimestamp)
+  writeInt64(bytes, at.maxTimestamp, maxTimestamp)
   writeCrc(bytes)
   return [new StoredBatch(bytes)]
 }

@@ -4,8 +4,9 @@
  * Replicas of one process hold the same object. That is safe because nothing is rewritten after the leader has
  * given it an offset and an epoch; each log decides for itself which batches it holds, and in which order.
  */
-import { at, attribute, writeInt64 } from '../protocol/batch-layout.ts'
+import { at, attribute } from '../protocol/batch-layout.ts'
 import { BatchView } from '../protocol/batch-view.ts'
+import { writeInt64 } from '../protocol/big-endian.ts'
 import { crc32c } from '../protocol/crc32c.ts'
 
 export class StoredBatch {
@@ -53,11 +54,11 @@ export interface Placement {
  */
 export function placeBatch(view: BatchView, placement: Placement): StoredBatch {
   const bytes = ownBytes(view)
-  writeInt64(bytes, placement.baseOffset, at.baseOffset)
+  writeInt64(bytes, at.baseOffset, placement.baseOffset)
   bytes.writeInt32BE(placement.leaderEpoch, at.leaderEpoch)
   if (placement.appendTimeMs !== undefined) {
     bytes.writeInt16BE(view.attributes | attribute.logAppendTime, at.attributes)
-    writeInt64(bytes, placement.appendTimeMs, at.maxTimestamp)
+    writeInt64(bytes, at.maxTimestamp, placement.appendTimeMs)
     bytes.writeUInt32BE(crc32c(bytes, at.attributes), at.crc)
   }
   return new StoredBatch(bytes)

@@ -40,6 +40,8 @@ export interface Call {
   readonly expectResponse: boolean
   /** Goes out even while the channel is held. */
   readonly urgent: boolean
+  /** Leaves now, not at the end of the turn. */
+  readonly atOnce: boolean
 }
 
 const API_VERSIONS = 18
@@ -132,7 +134,7 @@ export class Channel {
         reject,
       }
       if (this.#holds > 0 && !call.urgent) this.#inFlight.held.push(entry)
-      else this.#write(entry)
+      else this.#write(entry, call.atOnce)
     })
   }
 
@@ -149,7 +151,7 @@ export class Channel {
   release(): void {
     if (--this.#holds > 0 || this.#ended !== undefined) return
     for (let entry = this.#inFlight.held.shift(); entry; entry = this.#inFlight.held.shift()) {
-      this.#write(entry)
+      this.#write(entry, false)
     }
   }
 
@@ -174,18 +176,20 @@ export class Channel {
 
   // -------------------------------------------------------------------------------------------- writing
 
-  #write(entry: Entry): void {
+  #write(entry: Entry, atOnce: boolean): void {
     const { pieces } = entry
     entry.pieces = []
-    if (!entry.expectResponse) {
+    if (entry.expectResponse) {
+      this.#outbox.add(pieces)
+      entry.deadline = this.#clock.monotonic() + entry.timeoutMs
+      this.#inFlight.onWire.push(entry)
+      if (entry.deadline < this.#timerAt) this.#arm(entry.deadline)
+    } else {
       this.#inFlight.unanswered.add(entry)
       this.#outbox.add(pieces, () => this.#settleWritten(entry))
-      return
     }
-    this.#outbox.add(pieces)
-    entry.deadline = this.#clock.monotonic() + entry.timeoutMs
-    this.#inFlight.onWire.push(entry)
-    if (entry.deadline < this.#timerAt) this.#arm(entry.deadline)
+    if (atOnce) this.#outbox.flush()
+    else this.#outbox.flushLater()
   }
 
   /** A request without a response is done when its bytes have left this process. */

@@ -50,6 +50,8 @@ export interface RequestOptions {
   readonly timeoutMs?: number
   /** False for Produce with acks 0: resolves (to undefined) when the bytes have left the process. Default true. */
   readonly expectResponse?: boolean
+  /** Leaves now: the caller has gathered what belongs together. Default false: with all other requests of the turn. */
+  readonly atOnce?: boolean
 }
 
 /** A session is renewed when this share of its life is over, plus up to a tenth at random (as Java's client does). */
@@ -163,11 +165,12 @@ export class Connection {
       timeoutMs: options?.timeoutMs ?? this.#settings.requestTimeoutMs,
       expectResponse: options?.expectResponse ?? true,
       urgent: false,
+      atOnce: options?.atOnce ?? false,
     }) as Promise<ResponseOf<A>>
   }
 
   /**
-   * Requests of one turn leave together at its end, when whatever their answers are waited for with has run. A caller
+   * Requests of one turn leave together at its end (`atOnce` apart), when whatever their answers are waited for with has run. A caller
    * that has much to do first lets them leave now.
    */
   flush(): void {
@@ -237,7 +240,7 @@ export class Connection {
 
   #urgent<A extends Api>(api: A, version: number, body: RequestOf<A>): Promise<ResponseOf<A>> {
     const { requestTimeoutMs: timeoutMs } = this.#settings
-    const call = { api, version, body, timeoutMs, expectResponse: true, urgent: true }
+    const call = { api, version, body, timeoutMs, expectResponse: true, urgent: true, atOnce: false }
     return this.#channel.send(call) as Promise<ResponseOf<A>>
   }
 

@@ -1,4 +1,4 @@
-/** Gathers the requests of one turn of the loop and hands them to the stream together: one system call for all. */
+/** Gathers requests, mostly those of one turn of the loop, and hands them to the stream together: one system call for all. */
 import type { Duplex } from 'node:stream'
 
 /** Up to this many bytes, one copied write is cheaper than a writev of its pieces. */
@@ -20,13 +20,17 @@ export class Outbox {
     return this.#stream.writableNeedDrain || this.#bytes > this.#stream.writableHighWaterMark
   }
 
-  /** The pieces leave at the end of the turn, after those added before. `onWritten` is told when they have. */
+  /** The pieces leave with the next flush, after those added before. `onWritten` is told when they have. */
   add(pieces: readonly Uint8Array[], onWritten?: () => void): void {
     for (const piece of pieces) {
       this.#pieces.push(piece)
       this.#bytes += piece.length
     }
     if (onWritten !== undefined) this.#onWritten.push(onWritten)
+  }
+
+  /** What was added leaves at the end of the turn. */
+  flushLater(): void {
     if (this.#isScheduled) return
     this.#isScheduled = true
     process.nextTick(this.#endTurn)
@@ -44,7 +48,7 @@ export class Outbox {
     this.#onWritten = []
   }
 
-  /** What waits for the end of the turn leaves now. */
+  /** What was added leaves now. */
   flush(): void {
     const pieces = this.#pieces
     const bytes = this.#bytes

@@ -30,8 +30,8 @@ export interface AccumulatorParts {
   readonly queue: Queue<Batch>
   /** The partition may have something to send. */
   readonly onDue: (partition: ProducerPartition) => void
-  /** All batches that were to close with the turn of the loop have been told of. */
-  readonly onTurnEnd: () => void
+  /** `endTurn` is to be called when the turn ends. */
+  readonly atTurnEnd: () => void
 }
 
 interface Lingering {
@@ -49,7 +49,7 @@ export class Accumulator {
   }
   /** Open batches in the order in which they began, until their linger is over. */
   readonly #lingering = new Fifo<Lingering>()
-  #isDeferred = false
+  #endsWithTurn = false
   #hurries = 0
   #timer: Timer | undefined
 
@@ -78,6 +78,7 @@ export class Accumulator {
     let batch = partition.open
     if (batch !== undefined && !this.#hasPlace(batch, most, record, headers, partition.topic.maxBatchBytes)) {
       this.close(partition)
+      this.#parts.onDue(partition)
       batch = undefined
     }
     if (batch === undefined) {
@@ -97,7 +98,7 @@ export class Accumulator {
     return batch
   }
 
-  /** Seals the open batch, if there is one, and puts it into the queue. */
+  /** Seals the open batch, if there is one, and puts it into the queue. The caller sees to it that it is sent. */
   close(partition: ProducerPartition): void {
     const batch = partition.open
     if (batch === undefined) return
@@ -111,7 +112,13 @@ export class Accumulator {
     batch.seal(this.#settings.compression, this.#settings.compressionLevel)
     this.#parts.queue.append(partition.stream, batch)
     partition.topic.sticky.leave(partition.index)
-    this.#parts.onDue(partition)
+  }
+
+  /** The turn is over, and with it the linger of batches that wait for nothing else. */
+  endTurn(): void {
+    if (!this.#endsWithTurn) return
+    this.#endsWithTurn = false
+    this.closeLingering()
   }
 
   /** Until the function that is returned is called, no batch lingers: for a flush and a stop. */
@@ -186,9 +193,8 @@ export class Accumulator {
   #schedule(): void {
     const { clock } = this.#parts
     if (this.#settings.lingerMs === 0 || this.#hurries > 0) {
-      if (this.#isDeferred) return
-      this.#isDeferred = true
-      clock.defer(this.#endTurn)
+      this.#endsWithTurn = true
+      this.#parts.atTurnEnd()
       return
     }
     if (this.#timer !== undefined) return
@@ -196,12 +202,6 @@ export class Accumulator {
     if (first === undefined) return
     const delayMs = Math.max(0, first.batch.openedAt + this.#settings.lingerMs - clock.monotonic())
     this.#timer = clock.setTimeout(this.#endLinger, delayMs)
-  }
-
-  readonly #endTurn = (): void => {
-    this.#isDeferred = false
-    this.closeLingering()
-    this.#parts.onTurnEnd()
   }
 
   readonly #endLinger = (): void => {

@@ -96,7 +96,8 @@ export class Batch implements QueuedBatch {
     this.plainBytes = builder.sizeBytes
     this.bytes = builder.seal(level === undefined ? { compression } : { compression, level })
     this.span = this.count
-    if (new BatchView(this.bytes, 0, this.bytes.length).compression === 'none') return
+    if (compression === 'none' || new BatchView(this.bytes, 0, this.bytes.length).compression === 'none')
+      return
     this.#hold(this.bytes.length)
     builder.release()
     this.builder = undefined

@@ -40,6 +40,8 @@ export interface IntakeParts {
   readonly delivery: Delivery
   readonly holdings: Holdings
   readonly topics: Topics
+  /** `endTurn` is to be called when the turn ends. */
+  readonly atTurnEnd: () => void
 }
 
 /** What the objects of a spooled record take besides its bytes. */
@@ -63,7 +65,6 @@ export class Intake {
   #isAdmitting = false
   #now = 0
   #timeLeft = 0
-  #isTimeShared = false
   /** Why nothing new is accepted. */
   #refusal: OttlaError | undefined
 
@@ -159,6 +160,11 @@ export class Intake {
     }
   }
 
+  /** What comes next belongs to another turn, and has another time. */
+  endTurn(): void {
+    this.#timeLeft = 0
+  }
+
   /** Nothing new is accepted any more. */
   close(refusal: OttlaError): void {
     this.#refusal ??= refusal
@@ -187,16 +193,8 @@ export class Intake {
     }
     this.#timeLeft = TIME_SHARED_BY
     this.#now = this.#parts.clock.now()
-    if (!this.#isTimeShared) {
-      this.#isTimeShared = true
-      this.#parts.clock.defer(this.#endTurn)
-    }
+    this.#parts.atTurnEnd()
     return this.#now
-  }
-
-  readonly #endTurn = (): void => {
-    this.#isTimeShared = false
-    this.#timeLeft = 0
   }
 
   // ---------------------------------------------------------------------------------------------- admission

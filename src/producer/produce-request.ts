@@ -20,7 +20,13 @@ export interface Part {
 export type ProduceAnswer = ResponseOf<typeof produce>
 export type PartAnswer = ProduceAnswer['responses'][number]['partitionResponses'][number]
 
-type PartitionData = { index: number; records: Buffer }
+type TopicAnswer = ProduceAnswer['responses'][number]
+
+interface TopicData {
+  readonly name: string
+  readonly topicId: string
+  readonly partitionData: { readonly index: number; readonly records: Buffer }[]
+}
 
 const IDS_SINCE = 13
 
@@ -46,21 +52,31 @@ export class ProduceRequest {
   }
 
   body(acks: number, timeoutMs: number): RequestOf<typeof produce> {
-    const topics = new Map<ProducerTopic, PartitionData[]>()
-    for (const { partition, batch } of this.parts) {
-      const data = { index: partition.index, records: batch.bytes }
-      const list = topics.get(partition.topic)
-      if (list === undefined) topics.set(partition.topic, [data])
-      else list.push(data)
-    }
-    const topicData = Array.from(topics, ([{ name, topicId }, partitionData]) => ({
-      name,
-      topicId,
-      partitionData,
-    }))
-    return { transactionalId: null, acks, timeoutMs, topicData }
+    return { transactionalId: null, acks, timeoutMs, topicData: topicDataOf(this.parts) }
   }
 }
+
+const partitionDataOf = ({ partition, batch }: Part) => ({ index: partition.index, records: batch.bytes })
+
+function topicDataOf(parts: readonly Part[]): TopicData[] {
+  const [first] = parts
+  // Who sends one record at a time should not pay for grouping.
+  if (parts.length === 1 && first !== undefined) return [topicOf(first)]
+  const byTopic = new Map<ProducerTopic, TopicData>()
+  for (const part of parts) {
+    const { topic } = part.partition
+    const data = byTopic.get(topic)
+    if (data === undefined) byTopic.set(topic, topicOf(part))
+    else data.partitionData.push(partitionDataOf(part))
+  }
+  return [...byTopic.values()]
+}
+
+const topicOf = (part: Part): TopicData => ({
+  name: part.partition.topic.name,
+  topicId: part.partition.topic.topicId,
+  partitionData: [partitionDataOf(part)],
+})
 
 /** The answer for each part, in their order; undefined where the broker left one out. */
 export function answersOf(
@@ -69,12 +85,17 @@ export function answersOf(
   answer: ProduceAnswer,
 ): (PartAnswer | undefined)[] {
   const byId = version >= IDS_SINCE
+  const nameOf = (part: Part) => (byId ? part.topicId : part.partition.topic.name)
+  const answeredName = (topic: TopicAnswer) => (byId ? topic.topicId : topic.name)
+  const { parts } = request
+  const [first] = parts
+  if (parts.length === 1 && first !== undefined) {
+    const topic = answer.responses.find((each) => answeredName(each) === nameOf(first))
+    return [topic?.partitionResponses.find(({ index }) => index === first.partition.index)]
+  }
   const found = new Map<string, Map<number, PartAnswer>>()
   for (const topic of answer.responses) {
-    const byIndex = new Map(topic.partitionResponses.map((part) => [part.index, part]))
-    found.set(byId ? topic.topicId : topic.name, byIndex)
+    found.set(answeredName(topic), new Map(topic.partitionResponses.map((part) => [part.index, part])))
   }
-  return request.parts.map(({ partition, topicId }) =>
-    found.get(byId ? topicId : partition.topic.name)?.get(partition.index),
-  )
+  return parts.map((part) => found.get(nameOf(part))?.get(part.partition.index))
 }

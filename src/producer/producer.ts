@@ -32,6 +32,7 @@ import { Sender } from './sender.ts'
 import { SizeLimits } from './size-limits.ts'
 import type { ProducerPartition } from './topic.ts'
 import { Topics } from './topics.ts'
+import { TurnEnd } from './turn-end.ts'
 
 export interface SendOptions {
   /** Ends the waiting with ABORTED. A record that is accepted is settled nevertheless: `onDelivery` tells. */
@@ -116,7 +117,14 @@ export class Producer {
       onUncertain: settings.onUncertain,
       onFreed: onRoom,
     })
-    const onTurnEnd = () => this.#sender.sendNow()
+    const turnEnd = new TurnEnd(clock, {
+      gather: () => {
+        this.#intake.endTurn()
+        this.#accumulator.endTurn()
+      },
+      send: () => this.#sender.send(),
+    })
+    const atTurnEnd = turnEnd.ask
     this.#accumulator = new Accumulator({
       settings,
       clock,
@@ -124,12 +132,23 @@ export class Producer {
       generations,
       queue,
       onDue: onWake,
-      onTurnEnd,
+      atTurnEnd,
     })
     this.#identity = new IdentitySource(cluster, settings, signal)
     this.#pauses = new Pauses({ cluster, settings, signal, onEnd: onWake })
     this.#topics = this.#makeTopics(queue, onWake)
-    const shared = { settings, clock, bounds, generations, queue, cluster, signal, onFatal, onWake }
+    const shared = {
+      settings,
+      clock,
+      bounds,
+      generations,
+      queue,
+      cluster,
+      signal,
+      onFatal,
+      onWake,
+      atTurnEnd,
+    }
     const rooms = {
       accumulator: this.#accumulator,
       delivery: this.#delivery,

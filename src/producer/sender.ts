@@ -38,12 +38,13 @@ export interface SenderParts {
   readonly prover: Prover
   readonly signal: AbortSignal
   readonly onFatal: (error: OttlaError) => void
+  /** `send` is to be called when the turn ends. */
+  readonly atTurnEnd: () => void
 }
 
 export class Sender {
   readonly #parts: SenderParts
   readonly #ready = new Set<ProducerPartition>()
-  #isDeferred = false
   readonly #unnumbered = new Set<ProducerPartition>()
   /** Partitions that wait for a connection, by node. */
   readonly #dialling = new Map<number, Set<ProducerPartition>>()
@@ -55,22 +56,12 @@ export class Sender {
   /** The partition may have something to send. */
   readonly wake = (partition: ProducerPartition): void => {
     this.#ready.add(partition)
-    if (this.#isDeferred) return
-    this.#isDeferred = true
-    this.#parts.cluster.options.clock.defer(this.#send)
+    this.#parts.atTurnEnd()
   }
 
-  /** The turn is over already: what is ready need not wait for another one of the loop. */
-  readonly sendNow = (): void => {
-    if (this.#ready.size > 0) this.#sendReady()
-  }
-
-  readonly #send = (): void => {
-    this.#isDeferred = false
-    this.#sendReady()
-  }
-
-  #sendReady(): void {
+  /** Sends what is ready and may leave. */
+  send(): void {
+    if (this.#ready.size === 0) return
     let candidates = [...this.#ready]
     this.#ready.clear()
     if (this.#parts.signal.aborted) return
@@ -81,7 +72,7 @@ export class Sender {
     }
   }
 
-  /** Adds the partition's next batch to a request, if one may leave. A partition has one batch in a request. */
+  /** Adds the partition's next batch to a request, if one may leave; a partition has one in a request. True: it may have more. */
   #load(partition: ProducerPartition, requests: Map<Connection, ProduceRequest>): boolean {
     const { window, stream } = partition
     const wallNow = this.#parts.cluster.options.clock.now()
@@ -117,7 +108,8 @@ export class Sender {
     }
     if (request === undefined) requests.set(connection, (request = new ProduceRequest(connection)))
     request.add(partition, batch)
-    return true
+    const { stream, open } = partition
+    return stream.length > 0 || open?.due === true || window.flights.length > window.onWire
   }
 
   #dispatch(request: ProduceRequest): void {
@@ -126,7 +118,7 @@ export class Sender {
     const version = request.version()
     const brokerTimeoutMs = Math.max(1, Math.floor(requestTimeoutMs * BROKER_SHARE))
     const body = request.body(acks === 'all' ? -1 : acks, brokerTimeoutMs)
-    const options = { version, timeoutMs: requestTimeoutMs, expectResponse: acks !== 0 }
+    const options = { version, timeoutMs: requestTimeoutMs, expectResponse: acks !== 0, atOnce: true }
     const sent = request.connection.request(produce, body, options)
     sent
       .then(
@@ -144,7 +136,7 @@ export class Sender {
   }
 
   #wakeAll(request: ProduceRequest): void {
-    for (const { partition } of request.parts) this.wake(partition)
+    for (const { partition } of request.parts) if (partition.isBusy) this.wake(partition)
   }
 
   // ---------------------------------------------------------------------------------------------- connections

@@ -20,8 +20,8 @@ import {
   LOG_OVERHEAD,
   MAGIC,
   type TimestampType,
-  writeInt64,
 } from './batch-layout.ts'
+import { writeInt16, writeInt32, writeInt64 } from './big-endian.ts'
 import { compress } from './compression.ts'
 
 /** What a key, a value or a header's value may be. */
@@ -154,18 +154,20 @@ export class BatchBuilder {
     const packed = this.#compressed(options)
     const codec = packed === undefined ? 0 : compressions.indexOf(options.compression ?? 'none')
     const batch = packed ?? this.#buffer.subarray(0, this.#offset)
-    writeInt64(batch, 0, at.baseOffset)
-    batch.writeInt32BE(batch.length - LOG_OVERHEAD, at.batchLength)
-    batch.writeInt32BE(-1, at.leaderEpoch)
+    writeInt64(batch, at.baseOffset, 0)
+    writeInt32(batch, at.batchLength, batch.length - LOG_OVERHEAD)
+    writeInt32(batch, at.leaderEpoch, -1)
     batch[at.magic] = MAGIC
-    batch.writeUInt32BE(0, at.crc)
+    writeInt32(batch, at.crc, 0)
     const timestampType = options.timestampType === 'append' ? attribute.logAppendTime : 0
-    batch.writeInt16BE(codec | timestampType, at.attributes)
-    batch.writeInt32BE(this.#count - 1, at.lastOffsetDelta)
-    writeInt64(batch, this.#baseTimestamp, at.baseTimestamp)
-    writeInt64(batch, this.#maxTimestamp, at.maxTimestamp)
-    batch.fill(0xff, at.producerId, at.count)
-    batch.writeInt32BE(this.#count, at.count)
+    writeInt16(batch, at.attributes, codec | timestampType)
+    writeInt32(batch, at.lastOffsetDelta, this.#count - 1)
+    writeInt64(batch, at.baseTimestamp, this.#baseTimestamp)
+    writeInt64(batch, at.maxTimestamp, this.#maxTimestamp)
+    writeInt64(batch, at.producerId, -1)
+    writeInt16(batch, at.producerEpoch, -1)
+    writeInt32(batch, at.baseSequence, -1)
+    writeInt32(batch, at.count, this.#count)
     return batch
   }
 

@@ -13,6 +13,7 @@
  *     | varint keyLength, key | varint valueLength, value | varint headers, each: key, value |
  */
 import { OttlaError } from '../errors.ts'
+import { readInt64 } from './big-endian.ts'
 
 export const BATCH_OVERHEAD = 61
 /** What stands before the part that `batchLength` counts. */
@@ -56,17 +57,9 @@ export type HeaderList = readonly (readonly [key: string, value: Uint8Array | st
 /** `create`: the producer's time; `append`: the broker's. */
 export type TimestampType = 'create' | 'append'
 
-const TWO_32 = 0x1_0000_0000
-
-export function writeInt64(buffer: Buffer, value: number, offset: number): void {
-  const high = Math.floor(value / TWO_32)
-  buffer.writeInt32BE(high, offset)
-  buffer.writeUInt32BE(value - high * TWO_32, offset + 4)
-}
-
 /** A 64-bit number that must fit into a safe integer: offsets and ids are never rounded. */
-export function readInt64(buffer: Buffer, offset: number): number {
-  const value = buffer.readInt32BE(offset) * TWO_32 + buffer.readUInt32BE(offset + 4)
+export function readExact64(buffer: Buffer, offset: number): number {
+  const value = readInt64(buffer, offset)
   if (!Number.isSafeInteger(value)) {
     throw new OttlaError('NUMBER_OUT_OF_RANGE', 'a 64-bit number in a batch does not fit into 2^53')
   }
@@ -75,7 +68,7 @@ export function readInt64(buffer: Buffer, offset: number): number {
 
 /** A 64-bit time; saturates at the largest safe integer. */
 export function readTimestamp(buffer: Buffer, offset: number): number {
-  return saturate(buffer.readInt32BE(offset) * TWO_32 + buffer.readUInt32BE(offset + 4))
+  return saturate(readInt64(buffer, offset))
 }
 
 export const saturate = (value: number): number =>

@@ -14,10 +14,11 @@ import {
   corrupt,
   LOG_OVERHEAD,
   MAGIC,
-  readInt64,
+  readExact64,
   readTimestamp,
   type TimestampType,
 } from './batch-layout.ts'
+import { readInt16, readInt32, readUint32 } from './big-endian.ts'
 import { crc32c } from './crc32c.ts'
 
 /** One batch inside a larger buffer. Its bytes are `buffer[start, end)`. */
@@ -39,20 +40,20 @@ export class BatchView {
     this.buffer = buffer
     this.start = start
     this.end = end
-    this.baseOffset = readInt64(buffer, start + at.baseOffset)
-    const span = buffer.readInt32BE(start + at.lastOffsetDelta)
+    this.baseOffset = readExact64(buffer, start + at.baseOffset)
+    const span = readInt32(buffer, start + at.lastOffsetDelta)
     this.lastOffset = this.baseOffset + span
     // Whoever goes on from the last offset must never be led back.
     if (span < 0 || this.lastOffset > Number.MAX_SAFE_INTEGER) {
       throw corrupt(`the batch at offset ${this.baseOffset} ends at offset ${this.lastOffset}`)
     }
-    this.attributes = buffer.readInt16BE(start + at.attributes)
-    this.count = buffer.readInt32BE(start + at.count)
-    this.producerId = readInt64(buffer, start + at.producerId)
+    this.attributes = readInt16(buffer, start + at.attributes)
+    this.count = readInt32(buffer, start + at.count)
+    this.producerId = readExact64(buffer, start + at.producerId)
   }
 
   get partitionLeaderEpoch(): number {
-    return this.buffer.readInt32BE(this.start + at.leaderEpoch)
+    return readInt32(this.buffer, this.start + at.leaderEpoch)
   }
 
   /** UNSUPPORTED_COMPRESSION when Kafka has no codec of this number. */
@@ -84,12 +85,12 @@ export class BatchView {
   }
 
   get producerEpoch(): number {
-    return this.buffer.readInt16BE(this.start + at.producerEpoch)
+    return readInt16(this.buffer, this.start + at.producerEpoch)
   }
 
   /** -1 without an idempotent producer. */
   get baseSequence(): number {
-    return this.buffer.readInt32BE(this.start + at.baseSequence)
+    return readInt32(this.buffer, this.start + at.baseSequence)
   }
 
   /** -1 without an idempotent producer. */
@@ -141,7 +142,7 @@ export function haveRightCrcs(buffer: Buffer): boolean {
 }
 
 function endOfBatch(buffer: Buffer, start: number): number {
-  const magic = buffer.readInt8(start + at.magic)
+  const magic = buffer[start + at.magic]
   if (magic === 0 || magic === 1) {
     throw new OttlaError(
       'UNSUPPORTED_MAGIC',
@@ -149,7 +150,7 @@ function endOfBatch(buffer: Buffer, start: number): number {
     )
   }
   if (magic !== MAGIC) throw corrupt(`no record batch at byte ${start}: its format would be ${magic}`)
-  const length = buffer.readInt32BE(start + at.batchLength)
+  const length = readInt32(buffer, start + at.batchLength)
   if (length < BATCH_OVERHEAD - LOG_OVERHEAD) {
     throw corrupt(`the batch at byte ${start} says that it has ${length} bytes`)
   }
@@ -159,11 +160,11 @@ function endOfBatch(buffer: Buffer, start: number): number {
 const crcOf = (buffer: Buffer, start: number, end: number) => crc32c(buffer, start + at.attributes, end)
 
 const hasRightCrc = (buffer: Buffer, start: number, end: number) =>
-  buffer.readUInt32BE(start + at.crc) === crcOf(buffer, start, end)
+  readUint32(buffer, start + at.crc) === crcOf(buffer, start, end)
 
 function verifyCrc(buffer: Buffer, start: number, end: number): void {
   if (hasRightCrc(buffer, start, end)) return
-  const stored = buffer.readUInt32BE(start + at.crc)
+  const stored = readUint32(buffer, start + at.crc)
   const computed = crcOf(buffer, start, end)
   throw corrupt(`the batch at byte ${start} has the checksum ${hex(computed)}, and says ${hex(stored)}`)
 }
@@ -177,7 +178,7 @@ const hex = (value: number) => value.toString(16).padStart(8, '0')
 export function validateBatch(batch: BatchView): void {
   const { buffer, start, end, count } = batch
   const length = end - start
-  if (length < BATCH_OVERHEAD || buffer.readInt32BE(start + at.batchLength) !== length - LOG_OVERHEAD) {
+  if (length < BATCH_OVERHEAD || readInt32(buffer, start + at.batchLength) !== length - LOG_OVERHEAD) {
     throw corrupt(`a batch of ${length} bytes says another length`)
   }
   verifyCrc(buffer, start, end)

@@ -7,8 +7,8 @@ import {
   type Compression,
   type HeaderList,
   type TimestampType,
-  writeInt64,
 } from './batch-layout.ts'
+import { readInt16, writeInt16, writeInt32, writeInt64 } from './big-endian.ts'
 import { crc32c } from './crc32c.ts'
 
 export interface ProducerStamp {
@@ -21,19 +21,19 @@ export interface ProducerStamp {
 
 /** Writes the producer's fields into a sealed batch, and then its crc. May be done again with another stamp. */
 export function stampBatch(batch: Buffer, stamp: ProducerStamp): void {
-  writeInt64(batch, stamp.producerId, at.producerId)
-  batch.writeInt16BE(stamp.producerEpoch, at.producerEpoch)
-  batch.writeInt32BE(stamp.baseSequence, at.baseSequence)
+  writeInt64(batch, at.producerId, stamp.producerId)
+  writeInt16(batch, at.producerEpoch, stamp.producerEpoch)
+  writeInt32(batch, at.baseSequence, stamp.baseSequence)
   if (stamp.transactional !== undefined) {
-    const others = batch.readInt16BE(at.attributes) & ~attribute.transactional
-    batch.writeInt16BE(others | (stamp.transactional ? attribute.transactional : 0), at.attributes)
+    const others = readInt16(batch, at.attributes) & ~attribute.transactional
+    writeInt16(batch, at.attributes, others | (stamp.transactional ? attribute.transactional : 0))
   }
   writeCrc(batch)
 }
 
 /** To be called after every change behind byte 21; offset and leader epoch are before it and not covered. */
 export function writeCrc(batch: Buffer): void {
-  batch.writeUInt32BE(crc32c(batch, at.attributes), at.crc)
+  writeInt32(batch, at.crc, crc32c(batch, at.attributes))
 }
 
 export interface EncodableRecord {
@@ -76,10 +76,10 @@ export function encodeRecordBatch(
     builder.append(key, value, headers, record.timestamp ?? timestamp)
   }
   const batch = builder.seal({ compression, timestampType })
-  writeInt64(batch, options.baseOffset ?? 0, at.baseOffset)
-  batch.writeInt32BE(options.partitionLeaderEpoch ?? -1, at.leaderEpoch)
+  writeInt64(batch, at.baseOffset, options.baseOffset ?? 0)
+  writeInt32(batch, at.leaderEpoch, options.partitionLeaderEpoch ?? -1)
   if (options.control === true) {
-    batch.writeInt16BE(batch.readInt16BE(at.attributes) | attribute.control, at.attributes)
+    writeInt16(batch, at.attributes, readInt16(batch, at.attributes) | attribute.control)
   }
   const { producerId = -1, producerEpoch = -1, baseSequence = -1, transactional = false } = options
   stampBatch(batch, { producerId, producerEpoch, baseSequence, transactional })

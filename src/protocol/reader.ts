@@ -5,8 +5,19 @@
  * larger than what is left of the input.
  */
 import { OttlaError } from '../errors.ts'
+import { readInt16, readInt32, readInt64, readUint32 } from './big-endian.ts'
 
-const TWO_32 = 0x1_0000_0000
+/** Ids that were read lately, by their bytes: the same few come again and again, and a text is dear to make. */
+const KNOWN_UUIDS = 256
+const knownUuids: (KnownUuid | undefined)[] = new Array(KNOWN_UUIDS)
+
+interface KnownUuid {
+  readonly a: number
+  readonly b: number
+  readonly c: number
+  readonly d: number
+  readonly text: string
+}
 
 export class Reader {
   readonly buffer: Buffer
@@ -38,29 +49,29 @@ export class Reader {
   }
 
   int8(): number {
-    return this.buffer.readInt8(this.take(1))
+    return ((this.buffer[this.take(1)] as number) << 24) >> 24
   }
 
   int16(): number {
-    return this.buffer.readInt16BE(this.take(2))
+    return readInt16(this.buffer, this.take(2))
   }
 
   uint16(): number {
-    return this.buffer.readUInt16BE(this.take(2))
+    return readInt16(this.buffer, this.take(2)) & 0xffff
   }
 
   int32(): number {
-    return this.buffer.readInt32BE(this.take(4))
+    return readInt32(this.buffer, this.take(4))
   }
 
   uint32(): number {
-    return this.buffer.readUInt32BE(this.take(4))
+    return readUint32(this.buffer, this.take(4))
   }
 
   /** A 64-bit number that fits into a safe integer; NUMBER_OUT_OF_RANGE otherwise. */
   int64(): number {
     const at = this.take(8)
-    const value = this.buffer.readInt32BE(at) * TWO_32 + this.buffer.readUInt32BE(at + 4)
+    const value = readInt64(this.buffer, at)
     if (!Number.isSafeInteger(value)) {
       throw new OttlaError('NUMBER_OUT_OF_RANGE', `the 64-bit number at byte ${at} does not fit into 2^53`)
     }
@@ -69,8 +80,7 @@ export class Reader {
 
   /** A 64-bit number that saturates at the largest safe integer. */
   timestamp(): number {
-    const at = this.take(8)
-    const value = this.buffer.readInt32BE(at) * TWO_32 + this.buffer.readUInt32BE(at + 4)
+    const value = readInt64(this.buffer, this.take(8))
     return Math.max(Number.MIN_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, value))
   }
 
@@ -80,8 +90,10 @@ export class Reader {
 
   /** An unsigned varint of up to 32 bits. */
   varuint(): number {
-    let value = 0
-    for (let shift = 0; shift < 35; shift += 7) {
+    const first = this.buffer[this.take(1)] as number
+    if (first < 0x80) return first
+    let value = first & 0x7f
+    for (let shift = 7; shift < 35; shift += 7) {
       const byte = this.buffer[this.take(1)] as number
       value += (byte & 0x7f) * 2 ** shift
       if (byte < 0x80) {
@@ -94,7 +106,18 @@ export class Reader {
 
   uuid(): string {
     const at = this.take(16)
-    return this.buffer.toString('base64url', at, at + 16)
+    const { buffer } = this
+    const a = readInt32(buffer, at)
+    const b = readInt32(buffer, at + 4)
+    const c = readInt32(buffer, at + 8)
+    const d = readInt32(buffer, at + 12)
+    const place = (a ^ (a >>> 16) ^ b ^ c ^ d) & (KNOWN_UUIDS - 1)
+    const known = knownUuids[place]
+    if (known !== undefined && known.a === a && known.b === b && known.c === c && known.d === d)
+      return known.text
+    const text = buffer.toString('base64url', at, at + 16)
+    knownUuids[place] = { a, b, c, d, text }
+    return text
   }
 
   text(length: number): string {

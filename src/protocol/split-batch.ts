@@ -1,7 +1,8 @@
 /** Cuts a batch in two at a record boundary: what a producer does when a broker finds the batch too large. */
 import { BatchBuilder } from './batch-builder.ts'
-import { addToSequence, at, type Compression, writeInt64 } from './batch-layout.ts'
+import { addToSequence, at, type Compression } from './batch-layout.ts'
 import { BatchView } from './batch-view.ts'
+import { writeInt32, writeInt64 } from './big-endian.ts'
 import { stampBatch } from './encode-batch.ts'
 import { RecordCursor } from './record-cursor.ts'
 
@@ -37,8 +38,8 @@ function half(whole: BatchView, cursor: RecordCursor, { count, skipped, compress
     builder.append(cursor.key(), cursor.value(), cursor.headers(), cursor.timestamp)
   }
   const batch = builder.seal({ compression, timestampType: whole.timestampType })
-  writeInt64(batch, whole.baseOffset + skipped, at.baseOffset)
-  batch.writeInt32BE(whole.partitionLeaderEpoch, at.leaderEpoch)
+  writeInt64(batch, at.baseOffset, whole.baseOffset + skipped)
+  writeInt32(batch, at.leaderEpoch, whole.partitionLeaderEpoch)
   stampBatch(batch, {
     producerId: whole.producerId,
     producerEpoch: whole.producerEpoch,

@@ -5,11 +5,11 @@
  * so a frame is a list of pieces that go to the socket with one writev.
  */
 import { OttlaError } from '../errors.ts'
+import { writeInt16, writeInt32, writeInt64 } from './big-endian.ts'
 import type { Bytes } from './schema.ts'
 
 /** Below this a copy is cheaper than a piece of its own. */
 const ATTACH_FROM = 4096
-const TWO_32 = 0x1_0000_0000
 
 export class Writer {
   #buffer: Buffer
@@ -38,7 +38,7 @@ export class Writer {
     const size = this.length - 4
     const pieces = this.finish()
     const first = pieces[0] as Buffer
-    first.writeInt32BE(size, 0)
+    writeInt32(first, 0, size)
     return pieces
   }
 
@@ -54,30 +54,33 @@ export class Writer {
 
   int16(value: number): void {
     if (value !== (value << 16) >> 16) throw notA('int16', value)
-    this.#two(value)
+    const at = this.#reserve(2)
+    writeInt16(this.#buffer, at, value)
   }
 
   uint16(value: number): void {
     if (value !== (value & 0xffff)) throw notA('uint16', value)
-    this.#two(value)
+    const at = this.#reserve(2)
+    writeInt16(this.#buffer, at, value)
   }
 
   int32(value: number): void {
     if (value !== (value | 0)) throw notA('int32', value)
-    this.#four(value)
+    const at = this.#reserve(4)
+    writeInt32(this.#buffer, at, value)
   }
 
   uint32(value: number): void {
     if (value !== value >>> 0) throw notA('uint32', value)
-    this.#four(value)
+    const at = this.#reserve(4)
+    writeInt32(this.#buffer, at, value)
   }
 
   /** A safe integer. */
   int64(value: number): void {
     if (!Number.isSafeInteger(value)) throw notA('safe 64-bit', value)
-    const high = Math.floor(value / TWO_32)
-    this.#four(high)
-    this.#four(value - high * TWO_32)
+    const at = this.#reserve(8)
+    writeInt64(this.#buffer, at, value)
   }
 
   float64(value: number): void {
@@ -121,21 +124,6 @@ export class Writer {
       const at = this.#reserve(value.length)
       this.#buffer.set(value, at)
     }
-  }
-
-  #two(value: number): void {
-    const at = this.#reserve(2)
-    this.#buffer[at] = value >>> 8
-    this.#buffer[at + 1] = value
-  }
-
-  #four(value: number): void {
-    const at = this.#reserve(4)
-    const buffer = this.#buffer
-    buffer[at] = value >>> 24
-    buffer[at + 1] = value >>> 16
-    buffer[at + 2] = value >>> 8
-    buffer[at + 3] = value
   }
 
   #cut(): void {

@@ -481,7 +481,15 @@ test('the stream tells when it is full, and when it has drained', async () => {
   }
   assert.equal(channel.needsDrain, false)
   await channel.drained()
-  const call = { api: produce, version: 9, body, timeoutMs: 10_000, expectResponse: true, urgent: false }
+  const call = {
+    api: produce,
+    version: 9,
+    body,
+    timeoutMs: 10_000,
+    expectResponse: true,
+    urgent: false,
+    atOnce: false,
+  }
   const sent = channel.send(call as never).catch((error: { code: string }) => error.code)
   assert.equal(channel.needsDrain, true)
   const drained = channel.drained()

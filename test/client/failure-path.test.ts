@@ -53,7 +53,15 @@ async function life(random: Random): Promise<void> {
     const body = expectResponse
       ? { groupId: 'g', generationId: call, memberId: 'm' }
       : { acks: 0, timeoutMs: 1, topicData: [] }
-    const given = { api, version, body: body as never, timeoutMs: 1_000, expectResponse, urgent: false }
+    const given = {
+      api,
+      version,
+      body: body as never,
+      timeoutMs: 1_000,
+      expectResponse,
+      urgent: false,
+      atOnce: false,
+    }
     channel.send(given).then(
       () => settled.push({ call, how: 'answered' }),
       (error: OttlaError) => settled.push({ call, how: 'rejected', code: error.code }),
