@@ -45,6 +45,8 @@ export interface Call {
 }
 
 const API_VERSIONS = 18
+/** What an entry holds of its request once the outbox has it. */
+const NO_PIECES: Uint8Array[] = []
 
 export class Channel {
   readonly #settings: ChannelSettings
@@ -178,7 +180,7 @@ export class Channel {
 
   #write(entry: Entry, atOnce: boolean): void {
     const { pieces } = entry
-    entry.pieces = []
+    entry.pieces = NO_PIECES
     if (entry.expectResponse) {
       this.#outbox.add(pieces)
       entry.deadline = this.#clock.monotonic() + entry.timeoutMs

@@ -22,7 +22,8 @@ export class FrameReader {
   readonly #maxBytes: number
   /** Takes a frame; false stops the reading (the connection was closed by what the frame said). */
   readonly #onFrame: (frame: Buffer) => boolean
-  readonly #size = Buffer.alloc(SIZE_BYTES)
+  /** Of the frame that begins, as far as it is read. */
+  #size = 0
   #sizeRead = 0
   #frame: Buffer | undefined
   #filled = 0
@@ -40,7 +41,7 @@ export class FrameReader {
 
   /** Takes a chunk, which belongs to the reader from then on. */
   push(chunk: Buffer): void {
-    this.#consume(chunk, false)
+    this.#consume(chunk, chunk.length, false)
   }
 
   /** Where the next bytes are to be written. */
@@ -56,20 +57,20 @@ export class FrameReader {
       this.#filled += count
       if (this.#filled === this.#frame.length) this.#finish(this.#frame)
     } else if (this.#scratch !== undefined) {
-      this.#consume(this.#scratch.subarray(0, count), true)
+      this.#consume(this.#scratch, count, true)
     }
   }
 
-  #consume(chunk: Buffer, isScratch: boolean): void {
+  #consume(chunk: Buffer, end: number, isScratch: boolean): void {
     let at = 0
-    while (at < chunk.length) {
+    while (at < end) {
       if (this.#frame === undefined) {
-        at += this.#takeSize(chunk, at)
+        at += this.#takeSize(chunk, at, end)
         if (this.#sizeRead < SIZE_BYTES) return
         this.#sizeRead = 0
-        const size = this.#size.readInt32BE(0)
+        const size = this.#size
         this.#check(size)
-        if (!isScratch && chunk.length - at >= size) {
+        if (!isScratch && end - at >= size) {
           at += size
           if (!this.#onFrame(chunk.subarray(at - size, at))) return
           continue
@@ -77,7 +78,7 @@ export class FrameReader {
         this.#frame = size < POOLED_BELOW ? Buffer.allocUnsafe(size) : Buffer.allocUnsafeSlow(size)
         this.#filled = 0
       }
-      const copied = chunk.copy(this.#frame, this.#filled, at)
+      const copied = chunk.copy(this.#frame, this.#filled, at, end)
       at += copied
       this.#filled += copied
       if (this.#filled === this.#frame.length && !this.#finish(this.#frame)) return
@@ -90,9 +91,10 @@ export class FrameReader {
   }
 
   /** Takes what there is of the size field, which may come in pieces; returns how many bytes that were. */
-  #takeSize(chunk: Buffer, at: number): number {
-    const taken = Math.min(SIZE_BYTES - this.#sizeRead, chunk.length - at)
-    for (let index = 0; index < taken; index++) this.#size[this.#sizeRead++] = chunk[at + index] as number
+  #takeSize(chunk: Buffer, at: number, end: number): number {
+    const taken = Math.min(SIZE_BYTES - this.#sizeRead, end - at)
+    for (let index = 0; index < taken; index++) this.#size = (this.#size << 8) | (chunk[at + index] as number)
+    this.#sizeRead += taken
     return taken
   }
 

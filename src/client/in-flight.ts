@@ -20,7 +20,7 @@ export interface Entry {
   readonly timeoutMs: number
   readonly expectResponse: boolean
   /** The encoded request, until it is handed to the stream. */
-  pieces: readonly Uint8Array[]
+  pieces: Uint8Array[]
   /** Monotonic time at which the response is overdue; set when written. */
   deadline: number
   readonly resolve: (body: unknown) => void

@@ -3,12 +3,13 @@ import type { Duplex } from 'node:stream'
 
 /** Up to this many bytes, one copied write is cheaper than a writev of its pieces. */
 const COPY_UP_TO = 16 * 1024
+const NOTHING: Uint8Array[] = []
 
 export class Outbox {
   readonly #stream: Duplex
-  #pieces: Uint8Array[] = []
+  #pieces = NOTHING
   #bytes = 0
-  #onWritten: (() => void)[] = []
+  #onWritten: (() => void)[] | undefined
   #isScheduled = false
 
   constructor(stream: Duplex) {
@@ -20,13 +21,15 @@ export class Outbox {
     return this.#stream.writableNeedDrain || this.#bytes > this.#stream.writableHighWaterMark
   }
 
-  /** The pieces leave with the next flush, after those added before. `onWritten` is told when they have. */
-  add(pieces: readonly Uint8Array[], onWritten?: () => void): void {
-    for (const piece of pieces) {
-      this.#pieces.push(piece)
-      this.#bytes += piece.length
-    }
-    if (onWritten !== undefined) this.#onWritten.push(onWritten)
+  /**
+   * The pieces, which belong to the outbox from now on, leave with the next flush, after those added before.
+   * `onWritten` is told when they have.
+   */
+  add(pieces: Uint8Array[], onWritten?: () => void): void {
+    for (let index = 0; index < pieces.length; index++) this.#bytes += (pieces[index] as Uint8Array).length
+    if (this.#pieces.length === 0) this.#pieces = pieces
+    else this.#pieces.push(...pieces)
+    if (onWritten !== undefined) (this.#onWritten ??= []).push(onWritten)
   }
 
   /** What was added leaves at the end of the turn. */
@@ -43,9 +46,9 @@ export class Outbox {
 
   /** Drops what has not left. */
   clear(): void {
-    this.#pieces = []
+    this.#pieces = NOTHING
     this.#bytes = 0
-    this.#onWritten = []
+    this.#onWritten = undefined
   }
 
   /** What was added leaves now. */
@@ -54,7 +57,7 @@ export class Outbox {
     const bytes = this.#bytes
     if (pieces.length === 0) return
     const written = this.#onWritten
-    const onWritten = written.length === 0 ? undefined : tellUnlessFailed(written)
+    const onWritten = written === undefined ? undefined : tellUnlessFailed(written)
     this.clear()
     if (pieces.length === 1) this.#stream.write(pieces[0], onWritten)
     else if (bytes <= COPY_UP_TO) this.#stream.write(Buffer.concat(pieces, bytes), onWritten)

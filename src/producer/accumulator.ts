@@ -43,10 +43,6 @@ export class Accumulator {
   readonly #parts: AccumulatorParts
   readonly #settings: ProducerSettings
   readonly #bounds: Bounds
-  readonly #builderOptions: {
-    readonly allocate: (bytes: number) => Buffer
-    readonly release: (b: Buffer) => void
-  }
   /** Open batches in the order in which they began, until their linger is over. */
   readonly #lingering = new Fifo<Lingering>()
   #endsWithTurn = false
@@ -57,7 +53,6 @@ export class Accumulator {
     this.#parts = parts
     this.#settings = parts.settings
     this.#bounds = parts.bounds
-    this.#builderOptions = { allocate: parts.bounds.pool.allocate, release: parts.bounds.pool.release }
   }
 
   /**
@@ -174,10 +169,12 @@ export class Accumulator {
     const capacity = capacityFor(needed)
     if (!this.#bounds.fits(capacity + callBytes)) return undefined
     const { clock, generations } = this.#parts
-    const birth = { openedAt: clock.monotonic(), generation: generations.enter() }
-    const target = { topic: partition.topic.name, partition: partition.index }
-    const batch = new Batch(target, this.#bounds.pool, birth)
-    batch.builder = new BatchBuilder({ capacity, ...this.#builderOptions })
+    const { pool } = this.#bounds
+    const batch = new Batch({ topic: partition.topic.name, partition: partition.index }, pool, {
+      openedAt: clock.monotonic(),
+      generation: generations.enter(),
+    })
+    batch.builder = new BatchBuilder({ capacity, allocate: pool.allocate, release: pool.release })
     partition.open = batch
     this.#lingering.push({ partition, batch })
     this.#schedule()

@@ -14,6 +14,7 @@ import type { Run } from './calls.ts'
 import type { QueuedBatch } from './queue/queue.ts'
 
 const EMPTY = Buffer.alloc(0)
+const NO_RUNS: Run[] = []
 
 /** Where a batch is between the queue and its answer. */
 export type FlightState = 'queued' | 'waiting' | 'wire' | 'delivered' | 'gone'
@@ -33,7 +34,7 @@ export class Batch implements QueuedBatch {
   baseTimestamp = -1
   maxTimestamp = -1
   /** Who waits, in the order of the records. */
-  runs: Run[] = []
+  runs = NO_RUNS
   /** Of the flush that waits for this batch and all before it. */
   generation: number
   /** The linger is over: it leaves as soon as the window has room. */
@@ -81,6 +82,16 @@ export class Batch implements QueuedBatch {
   /** The first rank after this batch. */
   get endRank(): number {
     return this.rank + this.count
+  }
+
+  /** The run that the next record may join. */
+  get lastRun(): Run | undefined {
+    return this.runs[this.runs.length - 1]
+  }
+
+  addRun(run: Run): void {
+    if (this.runs.length === 0) this.runs = [run]
+    else this.runs.push(run)
   }
 
   get isSettled(): boolean {

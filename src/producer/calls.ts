@@ -49,8 +49,8 @@ type Placed = (place: number) => Receipt | Promise<Receipt>
 export class SingleRun implements Run {
   count = 0
   /** Neighbours mostly have one timestamp: `#stamps[i]` is that of the records up to `#ends[i]`. */
-  readonly #stamps: number[] = []
-  readonly #ends: number[] = []
+  readonly #stamps: number[]
+  readonly #ends = [0]
   #cursor = 0
   readonly #common: Promise<Placed>
   #resolve!: (placed: Placed) => void
@@ -58,7 +58,9 @@ export class SingleRun implements Run {
   readonly #follow: (placed: Placed) => Receipt | Promise<Receipt>
   #settled = false
 
-  constructor() {
+  /** `timestamp`: that of its first record. */
+  constructor(timestamp: number) {
+    this.#stamps = [timestamp]
     this.#common = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
@@ -96,8 +98,8 @@ export class SingleRun implements Run {
 
   cut(count: number): [Run, Run] {
     this.#settle()
-    const first = new SingleRun()
-    const rest = new SingleRun()
+    const first = new SingleRun(this.timestampAt(0))
+    const rest = new SingleRun(this.timestampAt(count))
     const partOf = (place: number) => (place < count ? first : rest)
     for (let place = 0; place < this.count; place++) partOf(place).#note(this.timestampAt(place))
     this.#resolve((place) => {

@@ -81,7 +81,9 @@ export class Delivery {
     batch.markSettled()
     let index = 0
     let finished = 0
-    for (const run of batch.runs) {
+    const { runs } = batch
+    for (let at = 0; at < runs.length; at++) {
+      const run = runs[at] as Run
       finished += run.delivered(landing, index)
       if (this.#listeners.length > 0)
         this.#reportDelivered(run, landing, { index, uncertain: batch.uncertain })

@@ -87,9 +87,8 @@ export class Intake {
     const partition = this.#choose(topic, record)
     const batch = this.#parts.accumulator.append(partition, record, headers, timestamp, CALL_BYTES)
     if (batch === undefined) return undefined
-    const { runs } = batch
-    let run = runs[runs.length - 1]
-    if (!(run instanceof SingleRun)) runs.push((run = new SingleRun()))
+    let run = batch.lastRun
+    if (!(run instanceof SingleRun)) batch.addRun((run = new SingleRun(timestamp)))
     this.#parts.bounds.calls++
     this.#parts.holdings.watch()
     return (run as SingleRun).add(timestamp)
@@ -147,7 +146,7 @@ export class Intake {
         const headers = record.headers as HeaderList
         const batch = accumulator.append(partition, record, headers, record.timestamp as number, MOVES)
         assert(batch !== undefined, 'a spooled record found no room')
-        batch.runs.push(run)
+        batch.addRun(run)
         this.#joinFlush(batch, generation)
         bounds.spooledBytes -= bytes
         generations.leave(generation)
@@ -230,8 +229,8 @@ export class Intake {
       const partition = this.#choose(topic, record)
       const batch = this.#parts.accumulator.append(partition, record, headers, timestamp, call.callBytes)
       if (batch === undefined) return false
-      const run = call.caller.runFor(call.next, timestamp, batch.runs.at(-1))
-      if (run !== undefined) batch.runs.push(run)
+      const run = call.caller.runFor(call.next, timestamp, batch.lastRun)
+      if (run !== undefined) batch.addRun(run)
       if (call.generation >= 0) this.#joinFlush(batch, call.generation)
     }
     if (!call.isCharged && call.caller.costBytes > 0) {

@@ -38,7 +38,9 @@ export class Outcomes {
     if (landing.baseOffset >= 0 && (first === undefined || first.rank > batch.rank)) {
       partition.nextOffset = landing.baseOffset + batch.count
     }
-    for (const found of walked) this.#proved(partition, found, undefined)
+    for (let index = 0; index < walked.length; index++) {
+      this.#proved(partition, walked[index] as Batch, undefined)
+    }
     if (!batch.isSettled) this.#parts.delivery.delivered(batch, landing)
     this.free(batch)
   }

@@ -58,7 +58,7 @@ export class SendCaller implements Caller {
   }
 
   runFor(_index: number, timestamp: number, last: Run | undefined): Run | undefined {
-    const run = last instanceof SingleRun ? last : new SingleRun()
+    const run = last instanceof SingleRun ? last : new SingleRun(timestamp)
     run.add(timestamp).then(this.#resolve, this.#reject)
     return run === last ? undefined : run
   }

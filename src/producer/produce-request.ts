@@ -20,8 +20,6 @@ export interface Part {
 export type ProduceAnswer = ResponseOf<typeof produce>
 export type PartAnswer = ProduceAnswer['responses'][number]['partitionResponses'][number]
 
-type TopicAnswer = ProduceAnswer['responses'][number]
-
 interface TopicData {
   readonly name: string
   readonly topicId: string
@@ -32,15 +30,17 @@ const IDS_SINCE = 13
 
 export class ProduceRequest {
   readonly connection: Connection
-  readonly parts: Part[] = []
-  bytes = 0
+  readonly parts: Part[]
+  bytes: number
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, partition: ProducerPartition, batch: Batch) {
     this.connection = connection
+    this.parts = [partOf(partition, batch)]
+    this.bytes = batch.bytes.length
   }
 
   add(partition: ProducerPartition, batch: Batch): void {
-    this.parts.push({ partition, batch, topicId: partition.topic.topicId })
+    this.parts.push(partOf(partition, batch))
     this.bytes += batch.bytes.length
   }
 
@@ -55,6 +55,12 @@ export class ProduceRequest {
     return { transactionalId: null, acks, timeoutMs, topicData: topicDataOf(this.parts) }
   }
 }
+
+const partOf = (partition: ProducerPartition, batch: Batch): Part => ({
+  partition,
+  batch,
+  topicId: partition.topic.topicId,
+})
 
 const partitionDataOf = ({ partition, batch }: Part) => ({ index: partition.index, records: batch.bytes })
 
@@ -85,17 +91,26 @@ export function answersOf(
   answer: ProduceAnswer,
 ): (PartAnswer | undefined)[] {
   const byId = version >= IDS_SINCE
-  const nameOf = (part: Part) => (byId ? part.topicId : part.partition.topic.name)
-  const answeredName = (topic: TopicAnswer) => (byId ? topic.topicId : topic.name)
   const { parts } = request
-  const [first] = parts
-  if (parts.length === 1 && first !== undefined) {
-    const topic = answer.responses.find((each) => answeredName(each) === nameOf(first))
-    return [topic?.partitionResponses.find(({ index }) => index === first.partition.index)]
-  }
+  const [only] = parts
+  if (parts.length === 1 && only !== undefined) return [answerOf(only, answer, byId)]
   const found = new Map<string, Map<number, PartAnswer>>()
   for (const topic of answer.responses) {
-    found.set(answeredName(topic), new Map(topic.partitionResponses.map((part) => [part.index, part])))
+    const byIndex = new Map(topic.partitionResponses.map((part) => [part.index, part]))
+    found.set(byId ? topic.topicId : topic.name, byIndex)
   }
-  return parts.map((part) => found.get(nameOf(part))?.get(part.partition.index))
+  return parts.map((part) => found.get(nameOf(part, byId))?.get(part.partition.index))
 }
+
+function answerOf(part: Part, { responses }: ProduceAnswer, byId: boolean): PartAnswer | undefined {
+  const name = nameOf(part, byId)
+  for (let at = 0; at < responses.length; at++) {
+    const topic = responses[at] as ProduceAnswer['responses'][number]
+    if ((byId ? topic.topicId : topic.name) !== name) continue
+    const { index } = part.partition
+    return topic.partitionResponses.find((each) => each.index === index)
+  }
+  return undefined
+}
+
+const nameOf = (part: Part, byId: boolean): string => (byId ? part.topicId : part.partition.topic.name)

@@ -117,26 +117,7 @@ export class Producer {
       onUncertain: settings.onUncertain,
       onFreed: onRoom,
     })
-    const turnEnd = new TurnEnd(clock, {
-      gather: () => {
-        this.#intake.endTurn()
-        this.#accumulator.endTurn()
-      },
-      send: () => this.#sender.send(),
-    })
-    const atTurnEnd = turnEnd.ask
-    this.#accumulator = new Accumulator({
-      settings,
-      clock,
-      bounds,
-      generations,
-      queue,
-      onDue: onWake,
-      atTurnEnd,
-    })
-    this.#identity = new IdentitySource(cluster, settings, signal)
-    this.#pauses = new Pauses({ cluster, settings, signal, onEnd: onWake })
-    this.#topics = this.#makeTopics(queue, onWake)
+    const atTurnEnd = this.#turnEnd().ask
     const shared = {
       settings,
       clock,
@@ -149,6 +130,10 @@ export class Producer {
       onWake,
       atTurnEnd,
     }
+    this.#accumulator = new Accumulator({ ...shared, onDue: onWake })
+    this.#identity = new IdentitySource(cluster, settings, signal)
+    this.#pauses = new Pauses({ cluster, settings, signal, onEnd: onWake })
+    this.#topics = this.#makeTopics(queue, onWake)
     const rooms = {
       accumulator: this.#accumulator,
       delivery: this.#delivery,
@@ -363,6 +348,16 @@ export class Producer {
   #run(): boolean {
     if (this.#state === 'idle') this.#state = 'running'
     return this.#state === 'running'
+  }
+
+  #turnEnd(): TurnEnd {
+    return new TurnEnd(this.#clock, {
+      gather: () => {
+        this.#intake.endTurn()
+        this.#accumulator.endTurn()
+      },
+      send: () => this.#sender.send(),
+    })
   }
 
   #makeTopics(queue: MemoryQueue<Batch>, onWake: (partition: ProducerPartition) => void): Topics {

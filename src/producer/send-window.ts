@@ -364,7 +364,8 @@ export class SendWindow {
       if (this.#doneRank >= 0) this.#doneRank = flight.endRank
       count++
     }
-    if (count === this.#flights.length) this.#flights.length = 0
+    // Popped one by one, the array keeps its room.
+    if (count === this.#flights.length) while (count-- > 0) this.#flights.pop()
     else if (count > 0) this.#flights.splice(0, count)
   }
 

@@ -10,12 +10,13 @@ import type { Connection } from '../client/connection.ts'
 import { OttlaError } from '../errors.ts'
 import { BrokerError, errorCode } from '../protocol/error-codes.ts'
 import { produce } from '../protocol/messages/index.ts'
+import { Fifo } from '../util/fifo.ts'
 import type { Accumulator } from './accumulator.ts'
 import type { Answers } from './answers.ts'
 import type { IdentitySource } from './identity.ts'
 import type { Outcomes } from './outcomes.ts'
 import type { Pauses } from './pause.ts'
-import { ProduceRequest } from './produce-request.ts'
+import { type Part, ProduceRequest } from './produce-request.ts'
 import type { ProducerSettings } from './producer-options.ts'
 import type { Prover } from './prover.ts'
 import type { Step } from './send-window.ts'
@@ -44,7 +45,10 @@ export interface SenderParts {
 
 export class Sender {
   readonly #parts: SenderParts
-  readonly #ready = new Set<ProducerPartition>()
+  /** Partitions that may have something to send. */
+  readonly #awake = new Fifo<ProducerPartition>()
+  /** Of the round that is made up now, one a connection. */
+  readonly #requests = new Map<Connection, ProduceRequest>()
   readonly #unnumbered = new Set<ProducerPartition>()
   /** Partitions that wait for a connection, by node. */
   readonly #dialling = new Map<number, Set<ProducerPartition>>()
@@ -55,32 +59,46 @@ export class Sender {
 
   /** The partition may have something to send. */
   readonly wake = (partition: ProducerPartition): void => {
-    this.#ready.add(partition)
+    this.#keepAwake(partition)
     this.#parts.atTurnEnd()
   }
 
-  /** Sends what is ready and may leave. */
+  /** Sends what may leave of all that is awake. Round by round: a partition has one batch in a request. */
   send(): void {
-    if (this.#ready.size === 0) return
-    let candidates = [...this.#ready]
-    this.#ready.clear()
-    if (this.#parts.signal.aborted) return
-    while (candidates.length > 0) {
-      const requests = new Map<Connection, ProduceRequest>()
-      candidates = candidates.filter((partition) => this.#load(partition, requests))
-      for (const request of requests.values()) this.#dispatch(request)
+    const awake = this.#awake
+    if (awake.length === 0) return
+    const isOver = this.#parts.signal.aborted
+    let left = awake.length
+    while (left > 0) {
+      let more = 0
+      for (; left > 0; left--) {
+        const partition = awake.shift() as ProducerPartition
+        partition.isAwake = false
+        if (isOver || !this.#load(partition)) continue
+        this.#keepAwake(partition)
+        more++
+      }
+      this.#requests.forEach(this.#dispatch)
+      this.#requests.clear()
+      left = more
     }
   }
 
-  /** Adds the partition's next batch to a request, if one may leave; a partition has one in a request. True: it may have more. */
-  #load(partition: ProducerPartition, requests: Map<Connection, ProduceRequest>): boolean {
+  #keepAwake(partition: ProducerPartition): void {
+    if (partition.isAwake) return
+    partition.isAwake = true
+    this.#awake.push(partition)
+  }
+
+  /** Adds the partition's next batch to a request, if one may leave. True: it may have more. */
+  #load(partition: ProducerPartition): boolean {
     const { window, stream } = partition
     const wallNow = this.#parts.cluster.options.clock.now()
     if (partition.isPaused || partition.isGone || !window.hasRoom(wallNow)) return false
     for (;;) {
       if (stream.length === 0 && partition.open?.due) this.#parts.accumulator.close(partition)
       const step = window.step(stream.peek(), wallNow)
-      if (step.kind === 'send') return this.#place(partition, step, requests)
+      if (step.kind === 'send') return this.#place(partition, step)
       if (step.kind === 'wait') return false
       if (step.kind === 'prove') return this.#prove(partition)
       if (step.kind === 'unresolved') this.#parts.outcomes.uncertain(partition, step.batches)
@@ -88,11 +106,7 @@ export class Sender {
     }
   }
 
-  #place(
-    partition: ProducerPartition,
-    { batch, queued }: Step & { kind: 'send' },
-    requests: Map<Connection, ProduceRequest>,
-  ): boolean {
+  #place(partition: ProducerPartition, { batch, queued }: Step & { kind: 'send' }): boolean {
     const connection = this.#connectionFor(partition)
     if (connection === undefined) return false
     const { window } = partition
@@ -101,18 +115,19 @@ export class Sender {
     const { producerId, producerEpoch, baseSequence } = window.stampOf(batch)
     batch.stamp(producerId, producerEpoch, baseSequence)
     partition.connection = connection
+    const requests = this.#requests
     let request = requests.get(connection)
     if (request !== undefined && request.bytes + batch.bytes.length > this.#parts.settings.maxRequestBytes) {
       this.#dispatch(request)
       request = undefined
     }
-    if (request === undefined) requests.set(connection, (request = new ProduceRequest(connection)))
-    request.add(partition, batch)
+    if (request === undefined) requests.set(connection, new ProduceRequest(connection, partition, batch))
+    else request.add(partition, batch)
     const { stream, open } = partition
     return stream.length > 0 || open?.due === true || window.flights.length > window.onWire
   }
 
-  #dispatch(request: ProduceRequest): void {
+  readonly #dispatch = (request: ProduceRequest): void => {
     const { settings, answers, onFatal } = this.#parts
     const { requestTimeoutMs, acks } = settings
     const version = request.version()
@@ -136,7 +151,11 @@ export class Sender {
   }
 
   #wakeAll(request: ProduceRequest): void {
-    for (const { partition } of request.parts) if (partition.isBusy) this.wake(partition)
+    const { parts } = request
+    for (let index = 0; index < parts.length; index++) {
+      const { partition } = parts[index] as Part
+      if (partition.isBusy) this.wake(partition)
+    }
   }
 
   // ---------------------------------------------------------------------------------------------- connections

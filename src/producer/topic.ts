@@ -41,6 +41,8 @@ export class ProducerPartition {
   nextOffset = -1
   /** What its last batches took, the larger ones above all: the size to begin with. */
   expectedBytes = 0
+  /** Whether the sender is to look at it. */
+  isAwake = false
   /** Its topic has fewer partitions now. */
   isGone = false
 

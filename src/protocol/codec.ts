@@ -208,23 +208,27 @@ function encodeArray(element: WireType, dialect: Dialect): Encode {
 // ---------------------------------------------------------------------------------------------- decoding
 
 function decodeStruct(fields: Fields, dialect: Dialect): Decode {
+  const blank: Struct = {}
   const names: string[] = []
   const decoders: ((reader: Reader) => unknown)[] = []
   const tagged = new Map<number, { name: string; decode: Decode }>()
   for (const [name, field] of Object.entries(fields)) {
-    names.push(name)
     const nullable = dialect.version >= field.nullable || field.type.kind === 'records'
     const present = carries(field, dialect.version)
-    if (present && field.tag < 0) {
-      decoders.push(decodeType(field.type, dialect, nullable))
-      continue
+    const decode = present && field.tag < 0 ? decodeType(field.type, dialect, nullable) : freshDefault(field)
+    blank[name] = field.default
+    if (decode !== undefined) {
+      names.push(name)
+      decoders.push(decode)
     }
-    decoders.push(decodedDefault(field, dialect))
-    if (present) tagged.set(field.tag, { name, decode: decodeType(field.type, dialect, nullable) })
+    if (present && field.tag >= 0) {
+      tagged.set(field.tag, { name, decode: decodeType(field.type, dialect, nullable) })
+    }
   }
   const count = names.length
   return (reader) => {
-    const value: Struct = {}
+    // A copy has its shape, and what the bytes do not hold, from the start.
+    const value: Struct = { ...blank }
     for (let index = 0; index < count; index++) {
       value[names[index] as string] = (decoders[index] as Decode)(reader)
     }
@@ -233,18 +237,23 @@ function decodeStruct(fields: Fields, dialect: Dialect): Decode {
   }
 }
 
-/** What stands for a field that the bytes do not hold. A fresh object each time: results are the caller's own. */
-function decodedDefault(field: Field, dialect: Dialect): Decode {
-  if (field.default === null) return () => null
+/** Makes what stands for a field that the bytes do not hold, if that is an object: results are the caller's own. */
+function freshDefault(field: Field): (() => unknown) | undefined {
+  if (field.default === null) return undefined
   if (field.type.kind === 'array') return () => []
-  if (field.type.kind === 'struct') {
-    const defaults = Object.entries(field.type.fields).map(
-      ([name, inner]) => [name, decodedDefault(inner, dialect)] as const,
-    )
-    return (reader) => Object.fromEntries(defaults.map(([name, make]) => [name, make(reader)]))
+  if (field.type.kind !== 'struct') return undefined
+  const blank: Struct = {}
+  const makers: [name: string, make: () => unknown][] = []
+  for (const [name, inner] of Object.entries(field.type.fields)) {
+    blank[name] = inner.default
+    const make = freshDefault(inner)
+    if (make !== undefined) makers.push([name, make])
   }
-  const value = field.default
-  return () => value
+  return () => {
+    const value: Struct = { ...blank }
+    for (const [name, make] of makers) value[name] = make()
+    return value
+  }
 }
 
 function decodeTags(
@@ -333,8 +342,10 @@ function decodeArray(element: WireType, dialect: Dialect, nullable: boolean): De
       return null
     }
     const count = reader.count(announced)
+    // One that is pushed takes room for seventeen.
+    if (count === 1) return [decode(reader)]
     const items: unknown[] = []
-    for (let index = 0; index < count; index++) items.push(decode(reader))
+    while (items.length < count) items.push(decode(reader))
     return items
   }
 }

@@ -68,11 +68,14 @@ export function encodeRequest<A extends Api>(
   return writer.finishFrame()
 }
 
+/** A process mostly has one, and every request carries it. */
+let lastClientId: { readonly text: string; readonly bytes: Buffer } | undefined
+
 function writeClientId(writer: Writer, clientId: string | null): void {
   if (clientId === null) return writer.int16(-1)
-  const length = Buffer.byteLength(clientId)
-  writer.int16(length)
-  writer.text(clientId, length)
+  if (lastClientId?.text !== clientId) lastClientId = { text: clientId, bytes: Buffer.from(clientId) }
+  writer.int16(lastClientId.bytes.length)
+  writer.raw(lastClientId.bytes)
 }
 
 /** Reads the fixed part of a request's header, which is the same in every version. */

@@ -6,18 +6,7 @@
  */
 import { OttlaError } from '../errors.ts'
 import { readInt16, readInt32, readInt64, readUint32 } from './big-endian.ts'
-
-/** Ids that were read lately, by their bytes: the same few come again and again, and a text is dear to make. */
-const KNOWN_UUIDS = 256
-const knownUuids: (KnownUuid | undefined)[] = new Array(KNOWN_UUIDS)
-
-interface KnownUuid {
-  readonly a: number
-  readonly b: number
-  readonly c: number
-  readonly d: number
-  readonly text: string
-}
+import { readUuid } from './uuid.ts'
 
 export class Reader {
   readonly buffer: Buffer
@@ -105,19 +94,7 @@ export class Reader {
   }
 
   uuid(): string {
-    const at = this.take(16)
-    const { buffer } = this
-    const a = readInt32(buffer, at)
-    const b = readInt32(buffer, at + 4)
-    const c = readInt32(buffer, at + 8)
-    const d = readInt32(buffer, at + 12)
-    const place = (a ^ (a >>> 16) ^ b ^ c ^ d) & (KNOWN_UUIDS - 1)
-    const known = knownUuids[place]
-    if (known !== undefined && known.a === a && known.b === b && known.c === c && known.d === d)
-      return known.text
-    const text = buffer.toString('base64url', at, at + 16)
-    knownUuids[place] = { a, b, c, d, text }
-    return text
+    return readUuid(this.buffer, this.take(16))
   }
 
   text(length: number): string {

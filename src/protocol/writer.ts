@@ -7,6 +7,7 @@
 import { OttlaError } from '../errors.ts'
 import { writeInt16, writeInt32, writeInt64 } from './big-endian.ts'
 import type { Bytes } from './schema.ts'
+import { writeUuid } from './uuid.ts'
 
 /** Below this a copy is cheaper than a piece of its own. */
 const ATTACH_FROM = 4096
@@ -15,7 +16,8 @@ export class Writer {
   #buffer: Buffer
   #start = 0
   #offset = 0
-  #pieces: Uint8Array[] = []
+  /** What was cut off so far: most frames are one piece. */
+  #pieces: Uint8Array[] | undefined
   #pieceBytes = 0
 
   constructor(capacity = 512) {
@@ -30,7 +32,7 @@ export class Writer {
   /** The pieces written, in order. The writer must not be used afterwards. */
   finish(): Uint8Array[] {
     this.#cut()
-    return this.#pieces
+    return this.#pieces ?? []
   }
 
   /** The pieces with their total length in front: a frame. Room for it was left with `int32(0)` at the start. */
@@ -100,7 +102,7 @@ export class Writer {
 
   uuid(value: string): void {
     const at = this.#reserve(16)
-    if (value.length !== 22 || this.#buffer.write(value, at, 16, 'base64url') !== 16) {
+    if (!writeUuid(this.#buffer, at, value)) {
       throw new OttlaError(
         'INVALID_ARGUMENT',
         `'${value}' is no uuid in Kafka's form, 22 letters of base64url`,
@@ -118,8 +120,7 @@ export class Writer {
   raw(value: Uint8Array): void {
     if (value.length >= ATTACH_FROM) {
       this.#cut()
-      this.#pieces.push(value)
-      this.#pieceBytes += value.length
+      this.#attach(value)
     } else {
       const at = this.#reserve(value.length)
       this.#buffer.set(value, at)
@@ -128,9 +129,14 @@ export class Writer {
 
   #cut(): void {
     if (this.#offset === this.#start) return
-    this.#pieces.push(this.#buffer.subarray(this.#start, this.#offset))
-    this.#pieceBytes += this.#offset - this.#start
+    this.#attach(this.#buffer.subarray(this.#start, this.#offset))
     this.#start = this.#offset
+  }
+
+  #attach(piece: Uint8Array): void {
+    this.#pieceBytes += piece.length
+    if (this.#pieces === undefined) this.#pieces = [piece]
+    else this.#pieces.push(piece)
   }
 
   #reserve(length: number): number {

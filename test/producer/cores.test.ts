@@ -134,7 +134,7 @@ test('the oldest that was never taken is dropped first, whatever its stream', ()
 })
 
 test('a call is settled once: a second time is a bug', () => {
-  const single = new SingleRun()
+  const single = new SingleRun(0)
   void single.add(1)
   single.delivered(landing, 0)
   assert.throws(() => single.delivered(landing, 0), isBug)
@@ -194,7 +194,7 @@ test('a call for several that failed in part tells each outcome', () => {
 test('runs are cut where a batch is cut', () => {
   const quiet = new QuietRun(1)
   quiet.count = 5
-  const single = new SingleRun()
+  const single = new SingleRun(0)
   for (let index = 0; index < 3; index++) void single.add(index)
   const [first, rest] = cutRuns([quiet, single], 6)
   assert.deepEqual([first.map(({ count }) => count), rest.map(({ count }) => count)], [[5, 1], [2]])
@@ -205,7 +205,7 @@ test('runs are cut where a batch is cut', () => {
 })
 
 test('calls for one record each have a promise in common, and a receipt of their own', async () => {
-  const run = new SingleRun()
+  const run = new SingleRun(0)
   const sent = [1, 1, 2, 1].map((timestamp) => run.add(timestamp))
   assert.equal(run.delivered(landing, 3), 4)
   const receipts = await Promise.all(sent)
@@ -220,7 +220,7 @@ test('calls for one record each have a promise in common, and a receipt of their
 
 test('calls that were cut apart end apart, in any order', async () => {
   const outcomes: string[] = []
-  const whole = new SingleRun()
+  const whole = new SingleRun(0)
   for (let index = 0; index < 5; index++) {
     whole.add(index).then(
       ({ offset, timestamp }) => outcomes.push(`${index}: ${offset} at ${timestamp}`),

@@ -8,6 +8,8 @@ import { produce } from '../../src/protocol/messages/produce.ts'
 import { Reader } from '../../src/protocol/reader.ts'
 import { int8, string } from '../../src/protocol/schema.ts'
 import { Writer } from '../../src/protocol/writer.ts'
+import { seededRandom } from '../../src/util/random.ts'
+import { seed } from '../support/seed.ts'
 
 const hasCode = (code: string) => (error: unknown) => error instanceof OttlaError && error.code === code
 const written = (write: (writer: Writer) => void): Buffer => {
@@ -118,4 +120,27 @@ test('a writer that outgrows its buffer keeps what it wrote', () => {
   })
   assert.equal(bytes.length, 500 + 5 * 5000)
   assert.deepEqual([bytes[0], bytes[1], bytes[5001], bytes[5101]], [0, 0, 1, 100])
+})
+
+test('ids: read and written as Kafka’s text, however many there were before', () => {
+  const random = seededRandom(seed)
+  const ids = Array.from({ length: 2_000 }, () =>
+    Buffer.from(Array.from({ length: 16 }, () => random.below(256))),
+  )
+  // Some differ in a single bit, so that what is kept of one could be taken for another.
+  for (const id of ids.slice(0, 200)) {
+    const near = Buffer.from(id)
+    near[random.below(16)] ^= 1 << random.below(8)
+    ids.push(near)
+  }
+  for (const id of [...ids, ...ids.toReversed()]) {
+    const text = new Reader(id).uuid()
+    assert.equal(text, id.toString('base64url'), `seed ${seed}`)
+    const writer = new Writer()
+    writer.uuid(text)
+    assert.deepEqual(Buffer.concat(writer.finish()), id, `seed ${seed}`)
+  }
+  for (const text of ['', 'A'.repeat(21), 'A'.repeat(23), `${'A'.repeat(21)}*`]) {
+    assert.throws(() => new Writer().uuid(text), { code: 'INVALID_ARGUMENT' })
+  }
 })
