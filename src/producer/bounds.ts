@@ -1,15 +1,18 @@
 /**
  * How much a producer may hold: `bufferBytes` over everything that is accepted and not settled.
  *
- *     held = capacity of the batches' buffers (compressed copies included) + spooled records + 512 per unsettled send
+ *     held = capacity of the batches' buffers (compressed copies included) + spooled records + 2,048 per unsettled send
  *
  * Capacity counts, not content, so the figure is what the process really pays. Something is always admitted when
  * nothing is held, however large: a record is refused for its size by maxBatchBytes, not by this bound.
  */
 import { BufferPool } from './buffer-pool.ts'
 
-/** What a promise, its settler and its receipt cost, besides the bytes. */
-export const CALL_BYTES = 512
+/**
+ * What a promise, its receipt and V8's room for collecting them cost a process, besides the bytes (measured:
+ * docs/decisions/producer-memory.md).
+ */
+export const CALL_BYTES = 2048
 
 export class Bounds {
   readonly pool: BufferPool

@@ -54,13 +54,13 @@ test('idle buffers go when the need is less, or of other sizes', () => {
 })
 
 test('the bound counts capacity and calls, and always admits something', () => {
-  const bounds = new Bounds(4096)
+  const bounds = new Bounds(1024 + 2 * CALL_BYTES + 1000)
   assert.equal(bounds.fits(1_000_000), true)
-  bounds.pool.allocate(2048)
+  bounds.pool.allocate(1024)
   bounds.calls = 2
-  assert.equal(bounds.heldBytes, 2048 + 2 * CALL_BYTES)
-  assert.equal(bounds.fits(1024), true)
-  assert.equal(bounds.fits(1025), false)
+  assert.equal(bounds.heldBytes, 1024 + 2 * CALL_BYTES)
+  assert.equal(bounds.fits(1000), true)
+  assert.equal(bounds.fits(1001), false)
 })
 
 test('a flush waits for its generation and all before it', async () => {
