@@ -74,7 +74,7 @@ export class AssignedPartition implements FetchTarget {
   #tracker: CompletionTracker | undefined
   /** Where the epochs of the records read begin, ascending. */
   #epochs: { from: number; leaderEpoch: number }[] = []
-  #committed = -1
+  #committed: Position | undefined
   /** Where finished work begins that is not committed. */
   #uncommittedFrom = -1
   #isDraining = false
@@ -103,8 +103,8 @@ export class AssignedPartition implements FetchTarget {
 
   // ------------------------------------------------------------------------------------------ positions
 
-  /** Begins at this position. `committed`: what the group has committed, -1 for nothing. */
-  begin(position: Position, committed: number): void {
+  /** Begins at this position. `committed`: what the group has committed, if anything. */
+  begin(position: Position, committed: Position | undefined): void {
     assert(!this.isRunning && this.#waiting.length === 0, 'a partition began while it was worked on')
     this.#tracker = new CompletionTracker(position.offset)
     this.offset = position.offset
@@ -125,11 +125,13 @@ export class AssignedPartition implements FetchTarget {
   commitPoint(): Position | undefined {
     if (this.#isClosed || this.#tracker === undefined) return undefined
     const { mark } = this.#tracker
-    return mark === this.#committed ? undefined : { offset: mark, leaderEpoch: this.#epochBefore(mark) }
+    return mark === this.#committed?.offset
+      ? undefined
+      : { offset: mark, leaderEpoch: this.#epochBefore(mark) }
   }
 
-  /** -1 for nothing. */
-  get lastCommitted(): number {
+  /** What the group has committed, as far as is known here. */
+  get lastCommitted(): Position | undefined {
     return this.#committed
   }
 
@@ -139,9 +141,9 @@ export class AssignedPartition implements FetchTarget {
     return Math.max(0, this.highWatermark - this.#tracker.mark)
   }
 
-  committed(offset: number): void {
-    this.#committed = offset
-    this.#uncommittedFrom = offset
+  committed(position: Position): void {
+    this.#committed = position
+    this.#uncommittedFrom = position.offset
   }
 
   /** Finished and not committed: from the last commit, or where it was begun, up to the mark. */

@@ -49,6 +49,8 @@ export class Consumption {
   readonly #onFailed: (error: unknown) => void
   readonly #closing = new AbortController()
   readonly #partitions = new Map<string, AssignedPartition>()
+  /** Those that were read here and given up or lost, the last of each. */
+  readonly #former = new Map<string, AssignedPartition>()
   readonly #paused = new Set<string>()
   readonly #links: readonly [held: CoordinatorLink, prompt: CoordinatorLink]
   readonly #group: Group
@@ -100,6 +102,7 @@ export class Consumption {
       options,
       positions,
       signal,
+      former: (partition) => this.#former.get(partitionKey(partition)),
       onLocated: (partition) => {
         this.#fetcher.add(partition)
         // A beginning that was found and not committed would be looked for again after a crash: elsewhere, with `latest`.
@@ -134,6 +137,7 @@ export class Consumption {
       onClosed: (partition) => {
         const key = partitionKey(partition)
         if (this.#partitions.get(key) === partition) this.#partitions.delete(key)
+        if (partition.offset >= 0) this.#former.set(key, partition)
         this.#fetcher.remove(partition)
       },
     })
