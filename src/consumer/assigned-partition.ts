@@ -31,6 +31,15 @@ interface Waiting {
   readonly response: HeldResponse
 }
 
+export interface PartitionPorts {
+  /** That of the group. */
+  readonly generation: () => number
+  /** Resolves when the user is done with all that was told of comings and goings. */
+  readonly told: () => Promise<void>
+}
+
+const alone: PartitionPorts = { generation: () => -1, told: () => Promise.resolve() }
+
 export class AssignedPartition implements FetchTarget {
   readonly topic: string
   readonly partition: number
@@ -64,8 +73,6 @@ export class AssignedPartition implements FetchTarget {
   isQueued = false
 
   // ------------------------------------------------------------------------------------- for its ending
-  /** Resolves when the user, told that it was assigned, is done with that. */
-  arrival: Promise<void> = Promise.resolve()
   /** The user has been told that it was revoked or lost. */
   isEndTold = false
 
@@ -85,11 +92,12 @@ export class AssignedPartition implements FetchTarget {
   #idleWaiters: (() => void)[] = []
   #dryWaiters: (() => void)[] = []
   readonly context: HandlerContext
+  readonly #told: () => Promise<void>
 
-  /** `generation` tells that of the group. */
-  constructor(topic: string, partition: number, generation: () => number = () => -1) {
+  constructor(topic: string, partition: number, { generation, told }: PartitionPorts = alone) {
     this.topic = topic
     this.partition = partition
+    this.#told = told
     this.context = {
       signal: this.#deadline.signal,
       topic,
@@ -261,13 +269,13 @@ export class AssignedPartition implements FetchTarget {
     return this.isRunning ? new Promise((resolve) => this.#idleWaiters.push(resolve)) : Promise.resolve()
   }
 
-  /** Resolves when neither a handler nor the callback for its arrival is at work, or those were told to give up. */
+  /** Resolves when neither a handler nor a callback is at work, or those were told to give up. */
   drained(): Promise<void> {
     if (this.#deadline.signal.aborted) return Promise.resolve()
     const expired = new Promise<void>((resolve) => {
       this.#deadline.signal.addEventListener('abort', () => resolve(), { once: true })
     })
-    return Promise.race([Promise.all([this.idle(), this.arrival]).then(() => undefined), expired])
+    return Promise.race([Promise.all([this.idle(), this.#told()]).then(() => undefined), expired])
   }
 
   /** Resolves when no handler has it and nothing waits for one. */

@@ -11,8 +11,8 @@
  */
 import type { Cluster } from '../client/cluster.ts'
 import { OttlaError } from '../errors.ts'
-import { deferred } from '../util/deferred.ts'
 import { AssignedPartition } from './assigned-partition.ts'
+import { CallQueue } from './call-queue.ts'
 import { Committer } from './committer.ts'
 import type { ResolvedConsumerOptions } from './consumer-options.ts'
 import type { FencedReport, RebalanceEvent } from './consumer-reports.ts'
@@ -60,6 +60,7 @@ export class Consumption {
   readonly #starter: PartitionStarter
   readonly #runner: Runner
   readonly #unwatch: () => void
+  readonly #callbacks: CallQueue
   #isStopping = false
 
   constructor({ cluster, options, runner, onFailed }: ConsumptionPorts) {
@@ -71,6 +72,7 @@ export class Consumption {
     this.#cluster = cluster
     this.#options = options
     this.#onFailed = onFailed
+    this.#callbacks = new CallQueue(cluster.options.clock)
     this.#links = links
     const fail = (error: unknown) => this.#fail(error)
     this.#group = new Group({
@@ -207,18 +209,17 @@ export class Consumption {
 
   #assign(partitions: readonly TopicPartition[]): void {
     if (this.#isStopping) return
-    const arrival = deferred<void>()
     const assigned = partitions.map(({ topic, partition }) => {
-      const made = new AssignedPartition(topic, partition, () => this.#group.generation)
+      const made = new AssignedPartition(topic, partition, {
+        generation: () => this.#group.generation,
+        told: () => this.#callbacks.idle(),
+      })
       const key = partitionKey(made)
       made.isPaused = this.#paused.has(key)
-      made.arrival = arrival.promise
       this.#partitions.set(key, made)
       return made
     })
-    void this.#tell('assigned', partitions)
-      .then(arrival.resolve)
-      .then(() => this.#begin(assigned))
+    void this.#tell('assigned', partitions).then(() => this.#begin(assigned))
   }
 
   async #begin(assigned: readonly AssignedPartition[]): Promise<void> {
@@ -280,6 +281,7 @@ export class Consumption {
     this.#fetcher.close()
     this.#unwatch()
     this.#closing.abort(reason)
+    this.#callbacks.hurry()
     for (const link of this.#links) link.close()
   }
 
@@ -289,18 +291,26 @@ export class Consumption {
 
   // ------------------------------------------------------------------------------------------ telling
 
-  async #tell(type: RebalanceEvent['type'], partitions: readonly TopicPartition[]): Promise<void> {
+  /** Resolves when the callback has ended. Never rejects. */
+  #tell(type: RebalanceEvent['type'], partitions: readonly TopicPartition[]): Promise<void> {
     const { logger } = this.#cluster.options
-    const { groupId, onRebalance } = this.#options
+    const { groupId, onRebalance, drainTimeoutMs } = this.#options
     const { memberId, generation } = this.#group
     const named = partitions.map(({ topic, partition }) => ({ topic, partition }))
     const owned = type === 'assigned' ? this.assignment() : addedTo(named, this.assignment())
     logger.info({ groupId, memberId, generation, partitions: listPartitions(named) }, `partitions ${type}`)
-    try {
-      await onRebalance?.({ type, partitions: named, owned, memberId, generation })
-    } catch (error) {
-      logger.error({ error, groupId }, 'onRebalance threw')
-    }
+    // Callbacks that still run have been waited for while the partitions were drained.
+    const isLate = type === 'revoked' || this.#closing.signal.aborted
+    return this.#callbacks.add(
+      async () => {
+        try {
+          await onRebalance?.({ type, partitions: named, owned, memberId, generation })
+        } catch (error) {
+          logger.error({ error, groupId }, 'onRebalance threw')
+        }
+      },
+      isLate ? 0 : drainTimeoutMs,
+    )
   }
 
   #fenced(report: FencedReport): void {

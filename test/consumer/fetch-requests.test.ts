@@ -262,8 +262,8 @@ test('a follower that the metadata do not know yet: looked for, and until then n
   const fromFollower = bench.broker.faults.on({ api: 'Fetch', clientId: 'watched', node: 2 }, { delayMs: 0 })
   consumer.resume(all)
   await until(() => fromFollower.hits > 0, 'the follower', 3000)
-  // What the session has already, and then only the partition that has moved on.
-  assert.deepEqual(asked.slice(0, 2), [[], [10]])
+  // The request after the one whose answer names the follower goes on behind what that has brought.
+  assert.deepEqual(asked[1], [10])
   await bench.fill('orders', 1, 1)
   await until(() => seen.includes('orders@0'), 'what it has')
   await consumer.stop()
