@@ -31,6 +31,15 @@ interface Waiting {
   readonly response: HeldResponse
 }
 
+export interface PartitionPorts {
+  /** That of the group. */
+  readonly generation: () => number
+  /** Resolves when the user is done with all that was told of comings and goings. */
+  readonly told: () => Promise<void>
+}
+
+const alone: PartitionPorts = { generation: () => -1, told: () => Promise.resolve() }
+
 export class AssignedPartition implements FetchTarget {
   readonly topic: string
   readonly partition: number
@@ -64,8 +73,6 @@ export class AssignedPartition implements FetchTarget {
   isQueued = false
 
   // ------------------------------------------------------------------------------------- for its ending
-  /** Resolves when the user, told that it was assigned, is done with that. */
-  arrival: Promise<void> = Promise.resolve()
   /** The user has been told that it was revoked or lost. */
   isEndTold = false
 
@@ -74,7 +81,7 @@ export class AssignedPartition implements FetchTarget {
   #tracker: CompletionTracker | undefined
   /** Where the epochs of the records read begin, ascending. */
   #epochs: { from: number; leaderEpoch: number }[] = []
-  #committed = -1
+  #committed: Position | undefined
   /** Where finished work begins that is not committed. */
   #uncommittedFrom = -1
   #isDraining = false
@@ -85,11 +92,12 @@ export class AssignedPartition implements FetchTarget {
   #idleWaiters: (() => void)[] = []
   #dryWaiters: (() => void)[] = []
   readonly context: HandlerContext
+  readonly #told: () => Promise<void>
 
-  /** `generation` tells that of the group. */
-  constructor(topic: string, partition: number, generation: () => number = () => -1) {
+  constructor(topic: string, partition: number, { generation, told }: PartitionPorts = alone) {
     this.topic = topic
     this.partition = partition
+    this.#told = told
     this.context = {
       signal: this.#deadline.signal,
       topic,
@@ -103,8 +111,8 @@ export class AssignedPartition implements FetchTarget {
 
   // ------------------------------------------------------------------------------------------ positions
 
-  /** Begins at this position. `committed`: what the group has committed, -1 for nothing. */
-  begin(position: Position, committed: number): void {
+  /** Begins at this position. `committed`: what the group has committed, if anything. */
+  begin(position: Position, committed: Position | undefined): void {
     assert(!this.isRunning && this.#waiting.length === 0, 'a partition began while it was worked on')
     this.#tracker = new CompletionTracker(position.offset)
     this.offset = position.offset
@@ -125,11 +133,13 @@ export class AssignedPartition implements FetchTarget {
   commitPoint(): Position | undefined {
     if (this.#isClosed || this.#tracker === undefined) return undefined
     const { mark } = this.#tracker
-    return mark === this.#committed ? undefined : { offset: mark, leaderEpoch: this.#epochBefore(mark) }
+    return mark === this.#committed?.offset
+      ? undefined
+      : { offset: mark, leaderEpoch: this.#epochBefore(mark) }
   }
 
-  /** -1 for nothing. */
-  get lastCommitted(): number {
+  /** What the group has committed, as far as is known here. */
+  get lastCommitted(): Position | undefined {
     return this.#committed
   }
 
@@ -139,9 +149,9 @@ export class AssignedPartition implements FetchTarget {
     return Math.max(0, this.highWatermark - this.#tracker.mark)
   }
 
-  committed(offset: number): void {
-    this.#committed = offset
-    this.#uncommittedFrom = offset
+  committed(position: Position): void {
+    this.#committed = position
+    this.#uncommittedFrom = position.offset
   }
 
   /** Finished and not committed: from the last commit, or where it was begun, up to the mark. */
@@ -259,13 +269,13 @@ export class AssignedPartition implements FetchTarget {
     return this.isRunning ? new Promise((resolve) => this.#idleWaiters.push(resolve)) : Promise.resolve()
   }
 
-  /** Resolves when neither a handler nor the callback for its arrival is at work, or those were told to give up. */
+  /** Resolves when neither a handler nor a callback is at work, or those were told to give up. */
   drained(): Promise<void> {
     if (this.#deadline.signal.aborted) return Promise.resolve()
     const expired = new Promise<void>((resolve) => {
       this.#deadline.signal.addEventListener('abort', () => resolve(), { once: true })
     })
-    return Promise.race([Promise.all([this.idle(), this.arrival]).then(() => undefined), expired])
+    return Promise.race([Promise.all([this.idle(), this.#told()]).then(() => undefined), expired])
   }
 
   /** Resolves when no handler has it and nothing waits for one. */

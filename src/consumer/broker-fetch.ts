@@ -92,6 +92,12 @@ export class BrokerFetch {
     cluster.openConnection(this.nodeId, purpose)?.flush()
   }
 
+  /** What is asked for is not wanted any more, and its answer may be a long poll away. */
+  hangUp(): void {
+    const { cluster, purpose } = this.#ports
+    if (this.#isBusy) cluster.openConnection(this.nodeId, purpose)?.close()
+  }
+
   close(): void {
     const { cluster, purpose } = this.#ports
     this.#closing.abort()
@@ -148,13 +154,16 @@ export class BrokerFetch {
       response = await this.#request(connection, wanted, { maxBytes: promised, isPartial })
     } catch (error) {
       this.#session.reset()
-      if (!this.#closing.signal.aborted) await this.#afterFailure(error)
-    } finally {
-      this.#isBusy = false
       budget.settle(promised)
+      // Others need not wait until the back-off is over.
+      this.#ports.onRoom()
+      if (!this.#closing.signal.aborted) await this.#afterFailure(error)
+      this.#isBusy = false
+      return this.pump()
     }
-    const isClosed = this.#closing.signal.aborted
-    if (isClosed || response === undefined || !this.#accept(response)) {
+    this.#isBusy = false
+    budget.settle(promised)
+    if (this.#closing.signal.aborted || !this.#accept(response)) {
       this.pump()
       return this.#ports.onRoom()
     }

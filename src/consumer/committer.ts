@@ -197,7 +197,7 @@ export class Committer {
       // A partition that the answer leaves out was not committed.
       const code =
         codes.get(one.partition.topic)?.get(one.partition.partition) ?? errorCode.UNKNOWN_SERVER_ERROR
-      if (code === errorCode.NONE) one.partition.committed(one.position.offset)
+      if (code === errorCode.NONE) one.partition.committed(one.position)
       if (!isUnknown(code)) this.#unknown.delete(one.partition)
       const group = answers.get(code)
       if (group === undefined) answers.set(code, [one])

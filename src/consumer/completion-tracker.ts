@@ -34,11 +34,6 @@ export class CompletionTracker {
     return this.#mark
   }
 
-  /** How many separate ranges are finished above the mark. */
-  get rangesAbove(): number {
-    return this.#firsts.length
-  }
-
   /** The ranges finished above the mark, in order. */
   above(): OffsetRange[] {
     return this.#firsts.map((first, index) => ({ first, end: this.#ends[index] as number }))
@@ -51,13 +46,6 @@ export class CompletionTracker {
     if (first > this.#mark) return this.#insert(first, end)
     this.#mark = end
     if (this.#firsts.length > 0) this.#absorb()
-  }
-
-  /** Whether the record at this offset is finished. */
-  isFinished(offset: number): boolean {
-    if (offset < this.#mark) return true
-    const index = this.#countBelow(this.#firsts, offset + 1) - 1
-    return index >= 0 && offset < (this.#ends[index] as number)
   }
 
   /** Takes in the ranges that the mark has reached. */

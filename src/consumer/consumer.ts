@@ -196,7 +196,7 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
 
   /**
    * Ends at once, a stop() that waits included: what runs is told by its signal, `onRebalance` that all is lost, nothing
-   * more is committed, and the group finds out by itself.
+   * more is committed, and the group finds out by itself. `run` rejects with ABORTED, or with what had failed before.
    */
   abort(reason?: unknown): void {
     if (this.#state === 'stopped' || this.#state === 'failed') return
@@ -205,7 +205,8 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
       'the consumer was aborted',
       reason === undefined ? {} : { cause: reason },
     )
-    this.#failure = error
+    // What made it stop, if something did, says more.
+    this.#failure ??= error
     this.#ending.abort(error)
     this.#stopping ??= Promise.resolve({ unfinished: this.assignment() })
     this.#stream?.leave()

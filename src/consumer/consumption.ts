@@ -11,8 +11,8 @@
  */
 import type { Cluster } from '../client/cluster.ts'
 import { OttlaError } from '../errors.ts'
-import { deferred } from '../util/deferred.ts'
 import { AssignedPartition } from './assigned-partition.ts'
+import { CallQueue } from './call-queue.ts'
 import { Committer } from './committer.ts'
 import type { ResolvedConsumerOptions } from './consumer-options.ts'
 import type { FencedReport, RebalanceEvent } from './consumer-reports.ts'
@@ -49,6 +49,8 @@ export class Consumption {
   readonly #onFailed: (error: unknown) => void
   readonly #closing = new AbortController()
   readonly #partitions = new Map<string, AssignedPartition>()
+  /** Those that were read here and given up or lost, the last of each. */
+  readonly #former = new Map<string, AssignedPartition>()
   readonly #paused = new Set<string>()
   readonly #links: readonly [held: CoordinatorLink, prompt: CoordinatorLink]
   readonly #group: Group
@@ -58,6 +60,7 @@ export class Consumption {
   readonly #starter: PartitionStarter
   readonly #runner: Runner
   readonly #unwatch: () => void
+  readonly #callbacks: CallQueue
   #isStopping = false
 
   constructor({ cluster, options, runner, onFailed }: ConsumptionPorts) {
@@ -69,6 +72,7 @@ export class Consumption {
     this.#cluster = cluster
     this.#options = options
     this.#onFailed = onFailed
+    this.#callbacks = new CallQueue(cluster.options.clock)
     this.#links = links
     const fail = (error: unknown) => this.#fail(error)
     this.#group = new Group({
@@ -100,6 +104,7 @@ export class Consumption {
       options,
       positions,
       signal,
+      former: (partition) => this.#former.get(partitionKey(partition)),
       onLocated: (partition) => {
         this.#fetcher.add(partition)
         // A beginning that was found and not committed would be looked for again after a crash: elsewhere, with `latest`.
@@ -134,6 +139,7 @@ export class Consumption {
       onClosed: (partition) => {
         const key = partitionKey(partition)
         if (this.#partitions.get(key) === partition) this.#partitions.delete(key)
+        if (partition.offset >= 0) this.#former.set(key, partition)
         this.#fetcher.remove(partition)
       },
     })
@@ -203,18 +209,17 @@ export class Consumption {
 
   #assign(partitions: readonly TopicPartition[]): void {
     if (this.#isStopping) return
-    const arrival = deferred<void>()
     const assigned = partitions.map(({ topic, partition }) => {
-      const made = new AssignedPartition(topic, partition, () => this.#group.generation)
+      const made = new AssignedPartition(topic, partition, {
+        generation: () => this.#group.generation,
+        told: () => this.#callbacks.idle(),
+      })
       const key = partitionKey(made)
       made.isPaused = this.#paused.has(key)
-      made.arrival = arrival.promise
       this.#partitions.set(key, made)
       return made
     })
-    void this.#tell('assigned', partitions)
-      .then(arrival.resolve)
-      .then(() => this.#begin(assigned))
+    void this.#tell('assigned', partitions).then(() => this.#begin(assigned))
   }
 
   async #begin(assigned: readonly AssignedPartition[]): Promise<void> {
@@ -276,6 +281,7 @@ export class Consumption {
     this.#fetcher.close()
     this.#unwatch()
     this.#closing.abort(reason)
+    this.#callbacks.hurry()
     for (const link of this.#links) link.close()
   }
 
@@ -285,18 +291,26 @@ export class Consumption {
 
   // ------------------------------------------------------------------------------------------ telling
 
-  async #tell(type: RebalanceEvent['type'], partitions: readonly TopicPartition[]): Promise<void> {
+  /** Resolves when the callback has ended. Never rejects. */
+  #tell(type: RebalanceEvent['type'], partitions: readonly TopicPartition[]): Promise<void> {
     const { logger } = this.#cluster.options
-    const { groupId, onRebalance } = this.#options
+    const { groupId, onRebalance, drainTimeoutMs } = this.#options
     const { memberId, generation } = this.#group
     const named = partitions.map(({ topic, partition }) => ({ topic, partition }))
     const owned = type === 'assigned' ? this.assignment() : addedTo(named, this.assignment())
     logger.info({ groupId, memberId, generation, partitions: listPartitions(named) }, `partitions ${type}`)
-    try {
-      await onRebalance?.({ type, partitions: named, owned, memberId, generation })
-    } catch (error) {
-      logger.error({ error, groupId }, 'onRebalance threw')
-    }
+    // Callbacks that still run have been waited for while the partitions were drained.
+    const isLate = type === 'revoked' || this.#closing.signal.aborted
+    return this.#callbacks.add(
+      async () => {
+        try {
+          await onRebalance?.({ type, partitions: named, owned, memberId, generation })
+        } catch (error) {
+          logger.error({ error, groupId }, 'onRebalance threw')
+        }
+      },
+      isLate ? 0 : drainTimeoutMs,
+    )
   }
 
   #fenced(report: FencedReport): void {

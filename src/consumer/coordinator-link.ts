@@ -63,6 +63,11 @@ export class CoordinatorLink {
     }
   }
 
+  /** Goes where the other one is. */
+  follow(other: CoordinatorLink): void {
+    this.#nodeId = other.#nodeId
+  }
+
   /** Finds the coordinator and connects to it. */
   async connect(): Promise<void> {
     await this.#open()

@@ -86,7 +86,10 @@ export class Fetcher {
     this.#wakeSoon()
   }
 
-  /** Partitions that are added together are asked for together: one that comes later would wait for a long poll. */
+  /**
+   * Partitions that are added together are asked for together: one that comes later would wait for a long poll. And
+   * nothing is asked for while an answer is taken apart: what has its turn then would be asked for again.
+   */
   #wakeSoon(): void {
     if (this.#isWaking) return
     this.#isWaking = true
@@ -267,7 +270,7 @@ export class Fetcher {
       if (delivery !== undefined) taken.push({ result, delivery })
     }
     this.#askFirst(nodeId, taken)
-    const ready = taken.filter((one) => this.#believe(one, response))
+    const ready = taken.filter((one) => this.#believe(nodeId, one, response))
     // Whoever hears of a new leader asks at once: what came has to be taken by then.
     for (const { partition, answer } of results) {
       const { leaderId, leaderEpoch } = answer.currentLeader
@@ -284,9 +287,14 @@ export class Fetcher {
    * writing takes longer than they wait for anything else.
    */
   #askFirst(nodeId: number, taken: readonly Taken[]): void {
-    const fetch = this.#brokers.get(nodeId)?.fetch
-    if (this.#budget.isShort) this.pump()
-    else fetch?.pump()
+    const broker = this.#brokers.get(nodeId)
+    const fetch = broker?.fetch
+    if (!this.#budget.isShort) fetch?.pump()
+    else {
+      // The others first: little room would go to the same one again and again.
+      if (broker !== undefined && this.#brokers.delete(nodeId)) this.#brokers.set(nodeId, broker)
+      this.pump()
+    }
     const bytes = taken.reduce((sum, { delivery }) => sum + (delivery.chunk?.sizeBytes ?? 0), 0)
     if (bytes >= LARGE_RESPONSE_BYTES) fetch?.flush()
   }
@@ -325,10 +333,10 @@ export class Fetcher {
 
   /**
    * Computes the checksums of what was appended. What is damaged is read again as far as it is sound; the answer to
-   * the request that has left meanwhile begins at another offset, so nobody takes it. Whether there is something new
-   * for a handler.
+   * the request that has left meanwhile begins at another offset, so nobody takes it or waits for it. Whether there is
+   * something new for a handler.
    */
-  #believe({ result, delivery }: Taken, response: HeldResponse): boolean {
+  #believe(nodeId: number, { result, delivery }: Taken, response: HeldResponse): boolean {
     const { partition, offset, answer } = result
     const { options } = this.#ports
     // Making room for the next request it was given back, or what another one brought has ended the consumer.
@@ -337,6 +345,7 @@ export class Fetcher {
     const isWhole = delivery.damage === undefined
     if (options.checkCrc && answer.records !== null && !(isWhole && haveRightCrcs(answer.records))) {
       partition.takeBack()
+      this.#brokers.get(nodeId)?.fetch.hangUp()
       sound = readAnswer(partition, answer, { offset, checkCrc: true, options })
       if (!this.#append(partition, sound, response)) return false
     }
@@ -351,7 +360,10 @@ export class Fetcher {
     partition.preferredReplica = replica
     partition.preferredUntil = clock.monotonic() + metadataMaxAgeMs
     this.#place(partition)
-    this.wake(partition)
+    if (partition.nodeId === replica) return this.#wakeSoon()
+    // The metadata do not know it yet, and the leader would name it again at once.
+    this.#putOff(partition)
+    void this.#refresh()
   }
 
   /** A follower that does not answer is not read from: the leader names another one, or none. */

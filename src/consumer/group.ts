@@ -180,12 +180,14 @@ export class Group {
 
   /** From whatever is owned to the assignment of a new generation. */
   async #round(): Promise<void> {
-    const { owned, revoke } = this.#ports
+    const { owned, revoke, link, promptLink } = this.#ports
     if (this.#isEager && owned().length > 0) await revoke(owned())
     if (this.#isEnding) return
     this.#mustRejoin = deferred()
     const joined = await this.#join()
     const assigned = await this.#sync(joined)
+    // A former coordinator that is cut off from the cluster goes on answering: with the offsets of its time.
+    promptLink.follow(link)
     await this.#apply(assigned)
   }
 

@@ -16,6 +16,8 @@ export interface StarterPorts {
   readonly options: ResolvedConsumerOptions
   readonly positions: Positions
   readonly signal: AbortSignal
+  /** The last life of the partition in this process, if it had one. */
+  readonly former: (partition: AssignedPartition) => AssignedPartition | undefined
   /** The position is known: read on. */
   readonly onLocated: (partition: AssignedPartition) => void
   readonly onFatal: (error: OttlaError) => void
@@ -39,24 +41,43 @@ export class PartitionStarter {
   #startCommitted(found: readonly Answered<AssignedPartition, Position | undefined>[]): void {
     const fresh: AssignedPartition[] = []
     for (const { partition, value: position } of found) {
-      if (position === undefined) fresh.push(partition)
-      else this.#begin(partition, position, position.offset)
+      const from = position ?? this.#ownCommit(partition)
+      if (from === undefined) fresh.push(partition)
+      else this.#begin(partition, from, position)
     }
     // A partition without a leader must not hold up the others.
     for (const group of this.#byLeader(fresh)) void this.#guard(() => this.#startFresh(group))
+  }
+
+  /**
+   * Nothing is committed, says the coordinator, but this process knows better: the offsets topic has lost it (an
+   * unclean election, a replication factor of one). Beginning at `startFrom` might pass over records.
+   */
+  #ownCommit(partition: AssignedPartition): Position | undefined {
+    const { cluster, former: formerOf } = this.#ports
+    const { topic, partition: number } = partition
+    const former = formerOf(partition)
+    const known = cluster.topic(topic)
+    if (former?.lastCommitted === undefined) return undefined
+    // The offsets of a topic go when it is deleted; the new one has nothing to do with them.
+    if (known !== undefined && known.topicId !== former.topicId) return undefined
+    partition.topicId = former.topicId
+    const { offset } = former.lastCommitted
+    cluster.options.logger.warn({ topic, partition: number, offset }, 'the group has lost what was committed')
+    return former.lastCommitted
   }
 
   async #startFresh(partitions: readonly AssignedPartition[]): Promise<void> {
     const { options, positions, signal } = this.#ports
     const { startFrom } = options
     if (typeof startFrom === 'object' && 'offset' in startFrom) {
-      for (const partition of partitions) this.#begin(partition, { ...startFrom, leaderEpoch: -1 }, -1)
+      for (const partition of partitions) this.#begin(partition, { ...startFrom, leaderEpoch: -1 }, undefined)
       return
     }
     await positions.find(partitions, startFrom, {
       signal,
       onFound: (found) => {
-        for (const { partition, value: position } of found) this.#beginListed(partition, position, -1)
+        for (const { partition, value: position } of found) this.#beginListed(partition, position, undefined)
       },
     })
   }
@@ -105,14 +126,14 @@ export class PartitionStarter {
     })
   }
 
-  #begin(partition: AssignedPartition, position: Position, committed: number): void {
+  #begin(partition: AssignedPartition, position: Position, committed: Position | undefined): void {
     if (partition.isDraining) return
     partition.begin(position, committed)
     this.#ports.onLocated(partition)
   }
 
   /** The leader itself has just told the position: it need not be checked against its log. */
-  #beginListed(partition: AssignedPartition, position: Position, committed: number): void {
+  #beginListed(partition: AssignedPartition, position: Position, committed: Position | undefined): void {
     const known = this.#ports.cluster.topic(partition.topic)?.partitions[partition.partition]
     partition.leaderEpoch = Math.max(partition.leaderEpoch, known?.leaderEpoch ?? -1)
     this.#begin(partition, position, committed)

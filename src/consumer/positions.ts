@@ -80,7 +80,7 @@ export class Positions {
 
   /** By partitionKey; what is missing has to be asked for again. */
   async #fetchCommitted(partitions: readonly TopicPartition[]): Promise<Map<string, Position | undefined>> {
-    const { groupId, isolation } = this.#options
+    const { groupId } = this.#options
     const topics = byTopic(partitions).map(({ topic, partitions: partitionIndexes }) => ({
       name: topic,
       partitionIndexes,
@@ -88,8 +88,10 @@ export class Positions {
     const response = await this.#link.request(
       offsetFetch,
       (version) => ({
-        // KIP-447: offsets of an open transaction are waited for.
-        requireStable: version >= 7 && isolation === 'read_committed',
+        // KIP-447, in either isolation, as in Java: offsets of an open transaction are waited for, and so is what the
+        // coordinator has in its log and not below its high watermark. That lags where it has just become the
+        // coordinator; without this it would answer that nothing is committed.
+        requireStable: version >= 7,
         ...(version >= 8 ? { groups: [{ groupId, topics }] } : { groupId, topics }),
       }),
       // Version 10 names topics by id only.

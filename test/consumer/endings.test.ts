@@ -54,6 +54,57 @@ test('abort() ends a stop() that waits for handlers, at once', async () => {
   await assert.rejects(running, { code: 'ABORTED' })
 })
 
+test('abort() while it drains after a failure: what had failed is what is told', async () => {
+  const { clock, bench, member } = await stage()
+  await using _ = bench
+  await bench.fill('orders', 2, 1)
+  const consumer = member({ failure: { retries: 0 } })
+  let handled = 0
+  const running = consumer.run(({ partition }) => {
+    handled++
+    if (partition === 0) throw new Error('the first cause')
+    return never()
+  })
+  running.catch(() => undefined)
+  await clock.until(() => handled === 2 && consumer.state === 'draining')
+  consumer.abort(new Error('enough'))
+  await assert.rejects(running, (error: Error & { code: string }) => {
+    assert.equal(error.code, 'HANDLER_FAILED')
+    return true
+  })
+  assert.equal(consumer.state, 'failed')
+})
+
+test('partitions that are lost while the callback of their assignment runs: told when that has ended', async () => {
+  const { clock, bench, member } = await stage()
+  await using _ = bench
+  const told: string[] = []
+  let memberId = ''
+  let release: () => void = () => undefined
+  const consumer = member({
+    onRebalance: async (event) => {
+      told.push(event.type)
+      memberId = event.memberId
+      if (told.length === 1) await new Promise<void>((resolve) => (release = resolve))
+      told.push(`${event.type}, done`)
+    },
+  })
+  const running = consumer.run(() => undefined)
+  await clock.until(() => told.length === 1)
+  const joins = bench.broker.faults.on({ api: 'JoinGroup' }, { delayMs: 0 })
+  bench.broker.expireMember('group', memberId)
+  await clock.until(() => joins.hits > 0)
+  assert.deepEqual(told, ['assigned'])
+  release()
+  await clock.until(() => told.length === 6)
+  assert.deepEqual(
+    told,
+    ['assigned', 'lost', 'assigned'].flatMap((type) => [type, `${type}, done`]),
+  )
+  await clock.during(consumer.stop())
+  await running
+})
+
 test('abort() ends a stop() that waits for its callback, and one that waits for its commit', async () => {
   for (const waitsFor of ['callback', 'commit'] as const) {
     const { clock, bench, member } = await stage()

@@ -29,7 +29,7 @@ for (const [isolation, level] of [
   ['read_committed', 1],
   ['read_uncommitted', 0],
 ] as const) {
-  test(`${isolation} is asked for in every Fetch, ListOffsets and OffsetFetch`, async () => {
+  test(`${isolation} is asked for in every Fetch and ListOffsets, and stable offsets in any case`, async () => {
     await using bench = await Bench.open({ topics: { orders: 1 } })
     await bench.fill('orders', 1, 3)
     const fetches = spy<FetchRequest>(bench, 'Fetch')
@@ -47,7 +47,7 @@ for (const [isolation, level] of [
     )
     assert.deepEqual(
       offsets.map(({ requireStable }) => requireStable),
-      [level === 1],
+      [true],
     )
   })
 }
@@ -223,5 +223,99 @@ test('an answer that names a new leader for one partition and has records of ano
   await until(() => count === 20, 'all records')
   assert.deepEqual(second, ['1@10'])
   await consumer.stop()
+  await running
+})
+
+test('a follower that the metadata do not know yet: looked for, and until then nothing is asked for twice', async () => {
+  const topics = { single: { partitions: 1, replicas: 1 }, orders: { partitions: 1, replicas: 2 } }
+  const configs = {
+    'replica.selector.class': 'org.apache.kafka.common.replica.RackAwareReplicaSelector',
+    'group.initial.rebalance.delay.ms': '0',
+  }
+  await using bench = await Bench.open({ brokers: 2, racks: ['a', 'b'], topics, configs })
+  assert.equal(bench.broker.leaderOf('single', 0), 1)
+  bench.broker.moveLeader('orders', 0, 1)
+  await bench.broker.stopNode(2)
+  const seen: string[] = []
+  const consumer = bench.consumer(
+    { topics: ['orders', 'single'], fetchMaxWaitMs: 10 },
+    { clientId: 'watched', rack: 'b' },
+  )
+  const running = consumer.run(({ topic, offset }) => void seen.push(`${topic}@${offset}`))
+  const isReadAll = () => consumer.assignment().every((one) => consumer.lag(one) === 0)
+  await until(() => consumer.assignment().length === 2 && isReadAll(), 'the beginning')
+  const all = consumer.assignment()
+  consumer.pause(all)
+  await bench.broker.startNode(2)
+  await until(async () => {
+    await bench.cluster.refresh({ topics: ['orders'], force: true })
+    return bench.cluster.topic('orders')?.partitions[0]?.isr.length === 2
+  }, 'the follower in sync')
+  await bench.fill('single', 1, 10)
+  const asked: unknown[] = []
+  const note = (request: Readonly<Record<string, unknown>>, { node }: { readonly node: number }) => {
+    const { topics } = request as { topics: { partitions: { fetchOffset: number }[] }[] }
+    if (node === 1) asked.push(topics.map((one) => one.partitions[0]?.fetchOffset))
+    return false
+  }
+  bench.broker.faults.on({ api: 'Fetch', clientId: 'watched', where: note }, 'close')
+  const fromFollower = bench.broker.faults.on({ api: 'Fetch', clientId: 'watched', node: 2 }, { delayMs: 0 })
+  consumer.resume(all)
+  await until(() => fromFollower.hits > 0, 'the follower', 3000)
+  // The request after the one whose answer names the follower goes on behind what that has brought.
+  assert.deepEqual(asked[1], [10])
+  await bench.fill('orders', 1, 1)
+  await until(() => seen.includes('orders@0'), 'what it has')
+  await consumer.stop()
+  await running
+})
+
+test('room for one answer goes to each broker in its turn', async () => {
+  const { clock, bench, member } = await still(undefined, {
+    brokers: 2,
+    topics: { first: { partitions: 1, replicas: 1 }, second: { partitions: 1, replicas: 1 } },
+  })
+  await using _ = bench
+  assert.notEqual(bench.broker.leaderOf('first', 0), bench.broker.leaderOf('second', 0))
+  const consumer = member({ topics: ['first', 'second'], prefetchBytes: 64 * 1024, fetchMaxWaitMs: 500 })
+  const seen: string[] = []
+  const running = consumer.run(({ topic }) => void seen.push(topic))
+  await clock.until(() => consumer.assignment().length === 2)
+  for (const topic of ['first', 'second', 'first', 'second']) {
+    await clock.advance(700)
+    const began = clock.monotonic()
+    await bench.fill(topic, 1, 1)
+    await clock.until(() => seen.at(-1) === topic)
+    assert.ok(clock.monotonic() - began <= 500, `${topic}: after ${clock.monotonic() - began} ms`)
+  }
+  await clock.during(consumer.stop())
+  await running
+})
+
+test('a broker that fails does not keep the room for its answer from others while it is left alone', async () => {
+  const { clock, bench, member } = await still(undefined, {
+    brokers: 2,
+    topics: { first: { partitions: 1, replicas: 1 }, second: { partitions: 1, replicas: 1 } },
+  })
+  await using _ = bench
+  await bench.fill('first', 1, 1)
+  await bench.fill('second', 1, 1)
+  const failing = bench.broker.leaderOf('first', 0)
+  assert.notEqual(bench.broker.leaderOf('second', 0), failing)
+  // Room for one answer.
+  const consumer = member(
+    { topics: ['first', 'second'], prefetchBytes: 64 * 1024 },
+    { clientId: 'watched', minBackoffMs: 10_000, maxBackoffMs: 20_000 },
+  )
+  const fault = bench.broker.faults.on({ api: 'Fetch', clientId: 'watched', node: failing }, 'close')
+  const seen: string[] = []
+  const running = consumer.run(({ topic }) => void seen.push(topic))
+  await clock.until(() => fault.hits === 1)
+  const began = clock.monotonic()
+  await clock.until(() => seen.includes('second'))
+  assert.ok(clock.monotonic() - began < 5000, `after ${clock.monotonic() - began} ms`)
+  fault.remove()
+  await clock.until(() => seen.includes('first'))
+  await clock.during(consumer.stop())
   await running
 })

@@ -8,7 +8,7 @@ import { resolveConsumerOptions } from '../../src/consumer/consumer-options.ts'
 import { CoordinatorLink } from '../../src/consumer/coordinator-link.ts'
 import { Positions } from '../../src/consumer/positions.ts'
 import { errorCode } from '../../src/protocol/error-codes.ts'
-import { findCoordinator, metadata, offsetFetch } from '../../src/protocol/messages/index.ts'
+import { findCoordinator, metadata, offsetCommit, offsetFetch } from '../../src/protocol/messages/index.ts'
 import { FakeBroker } from '../client/fake-broker.ts'
 import { Bench, still, until, values } from './kit.ts'
 
@@ -98,6 +98,134 @@ test('offsets of an open transaction hold up their partition, and no other; nor 
     await cluster.stop()
     await fake.stop()
   }
+})
+
+test('a commit that a new coordinator has, and does not yet tell, is waited for', async () => {
+  const configs = { 'offsets.topic.num.partitions': 1 }
+  const { clock, bench } = await still(undefined, { brokers: 3, topics: { orders: 1 }, configs })
+  await using _ = bench
+  const { broker } = bench
+  const cluster = new Cluster(resolveClientOptions({ brokers: broker.brokers, dial: broker.dial, clock }))
+  const { signal } = new AbortController()
+  const link = new CoordinatorLink({ cluster, groupId: 'group', purpose: 'link', signal })
+  const partitions = [{ partitionIndex: 0, committedOffset: 7, committedMetadata: '' }]
+  const topics = [{ name: 'orders', partitions }]
+  await clock.during(link.connect())
+  const [next, other] = [1, 2, 3].filter((id) => id !== broker.coordinatorOf('group')) as [number, number]
+  // The high watermark waits for one follower, and the other does not hear that it has moved.
+  const late = broker.holdReplica(other, '__consumer_offsets', 0)
+  const committing = link.request(offsetCommit, () => ({ groupId: 'group', memberId: '', topics }), {
+    highestVersion: 9,
+  })
+  await clock.advance(1)
+  const deaf = broker.holdReplica(next, '__consumer_offsets', 0)
+  late()
+  const committed = await clock.during(committing)
+  assert.equal(committed.topics[0]?.partitions[0]?.errorCode, 0)
+  const again = broker.holdReplica(other, '__consumer_offsets', 0)
+  broker.moveCoordinator('group', next)
+  deaf()
+  const options = resolveConsumerOptions({
+    groupId: 'group',
+    topics: ['orders'],
+    startFrom: 'latest',
+    isolation: 'read_uncommitted',
+  })
+  const found: (number | undefined)[] = []
+  const searching = new Positions({ cluster, options, link }).committed(
+    [new AssignedPartition('orders', 0)],
+    {
+      signal,
+      onFound: (answers) => void found.push(...answers.map(({ value }) => value?.offset)),
+    },
+  )
+  await clock.advance(1000)
+  assert.deepEqual(found, [], 'no answer yet')
+  again()
+  await clock.during(searching)
+  assert.deepEqual(found, [7])
+  await cluster.stop()
+})
+
+for (const { recreated, from, sees } of [
+  { recreated: false, from: 'what it has committed itself, and not at startFrom', sees: [5, 6, 7] },
+  { recreated: true, from: 'startFrom, in a topic that was created anew meanwhile', sees: [8] },
+]) {
+  test(`a member whose group has lost its offsets goes on from ${from}`, async () => {
+    const { clock, bench, member } = await still(undefined, { topics: { orders: 1 } })
+    await using _ = bench
+    const partition = { topic: 'orders', partition: 0 }
+    let memberId = ''
+    let seen: number[] = []
+    const events: string[] = []
+    const consumer = member(
+      {
+        topics: ['orders'],
+        startFrom: 'latest',
+        onRebalance: (event) => {
+          memberId = event.memberId
+          events.push(event.type)
+        },
+      },
+      { clientId: 'watched', metadataMaxAgeMs: 500 },
+    )
+    const running = consumer.run(({ offset }) => void seen.push(offset))
+    await clock.until(() => consumer.lag(partition) === 0)
+    await bench.fill('orders', 1, 5)
+    await clock.until(() => seen.length === 5)
+    await clock.advance(1000)
+    assert.deepEqual(await bench.committed('orders', 1), [5])
+    seen = []
+    const apart = bench.broker.faults.on(
+      { api: 'JoinGroup', clientId: 'watched' },
+      { error: 'COORDINATOR_LOAD_IN_PROGRESS' },
+    )
+    bench.broker.expireMember('group', memberId)
+    await clock.until(() => events.includes('lost'))
+    await bench.admin.deleteGroups(['group'])
+    if (recreated) {
+      bench.broker.deleteTopic('orders')
+      bench.broker.createTopic('orders', 1)
+      await bench.cluster.refresh({ topics: ['orders'], force: true })
+    }
+    await bench.fill('orders', 1, recreated ? 8 : 3)
+    await clock.advance(1000)
+    assert.deepEqual(await bench.committed('orders', 1), [-1])
+    apart.remove()
+    await clock.until(() => consumer.lag(partition) === 0)
+    if (recreated) await bench.fill('orders', 1, 1)
+    await clock.until(() => seen.at(-1) === sees.at(-1))
+    assert.deepEqual(seen, sees)
+    assert.deepEqual(events, ['assigned', 'lost', 'assigned'])
+    await clock.during(consumer.stop())
+    await running
+  })
+}
+
+test('offsets are asked for where the group was joined, and not of a former coordinator', async () => {
+  const { clock, bench, member } = await still(undefined, { brokers: 3, topics: { orders: 1 } })
+  await using _ = bench
+  const consumer = member(
+    { topics: ['orders', 'later'], heartbeatIntervalMs: 1900 },
+    { clientId: 'watched', metadataMaxAgeMs: 500 },
+  )
+  const running = consumer.run(() => undefined)
+  await clock.until(() => consumer.lag({ topic: 'orders', partition: 0 }) === 0)
+  const old = bench.broker.coordinatorOf('group')
+  bench.broker.moveCoordinator('group', (old % 3) + 1)
+  bench.broker.createTopic('later', 1)
+  // The link of the heartbeats would hear of it with the next one.
+  const silent = bench.broker.faults.on({ api: 'Heartbeat', clientId: 'watched' }, 'swallow')
+  const asked: number[] = []
+  bench.broker.faults.on(
+    { api: 'OffsetFetch', clientId: 'watched', where: (_, { node }) => asked.push(node) < 0 },
+    'close',
+  )
+  await clock.until(() => consumer.lag({ topic: 'later', partition: 0 }) === 0)
+  assert.deepEqual(asked, [bench.broker.coordinatorOf('group')])
+  silent.remove()
+  await clock.during(consumer.stop())
+  await running
 })
 
 test('a partition whose position nobody tells holds up none that is asked of the same broker', async () => {

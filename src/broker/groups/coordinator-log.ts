@@ -123,6 +123,21 @@ export class CoordinatorLog {
     return errorCode.NONE
   }
 
+  /** As `append` of nothing: `done` is called when all that is written by now is committed, or will not be waited for. */
+  whenCommitted(done: (error: number) => void): number {
+    if (this.#state !== 'active') return errorCode.NOT_COORDINATOR
+    const last = this.#uncommitted.at(this.#uncommitted.length - 1)
+    if (last === undefined) {
+      done(errorCode.NONE)
+      return errorCode.NONE
+    }
+    const { clock, commitTimeoutMs } = this.#host
+    const deadline = clock.monotonic() + commitTimeoutMs
+    this.#uncommitted.push({ end: last.end, records: [], deadline, done })
+    this.#arm()
+    return errorCode.NONE
+  }
+
   /** Whoever waits is answered with the error. */
   end(error: number): void {
     if (this.#state === 'over') return

@@ -209,6 +209,11 @@ export class PartitionGroups {
     return this.#committed.of(groupId)
   }
 
+  /** Settles when `offsets` leaves out nothing that is in the log: a commit that waits for its replicas is waited for. */
+  stable(): Settled {
+    return settledBy((done) => this.#log.whenCommitted(done))
+  }
+
   /** The error code of OffsetDelete as a whole, and which topics it may not touch. */
   mayDeleteOffsets(groupId: string): { error: number; isSubscribed: (topic: string) => boolean } {
     const group = this.#groups.get(groupId)?.group
@@ -314,14 +319,7 @@ export class PartitionGroups {
   }
 
   #append(records: readonly CoordinatorRecord[]): Settled {
-    let settled: number | undefined
-    let resolve: ((error: number) => void) | undefined
-    const refused = this.#log.append(records, (error) => {
-      settled = error
-      resolve?.(error)
-    })
-    if (refused !== errorCode.NONE) return refused
-    return settled ?? new Promise((given) => (resolve = given))
+    return settledBy((done) => this.#log.append(records, done))
   }
 
   #remove(groupId: string, entry: Entry): Settled {
@@ -383,6 +381,18 @@ export class PartitionGroups {
       this.#settle(entry)
     }, delayMs)
   }
+}
+
+/** `begin` returns why nothing begins, or NONE; then `done` is called once, perhaps before it returns. */
+function settledBy(begin: (done: (error: number) => void) => number): Settled {
+  let settled: number | undefined
+  let resolve: ((error: number) => void) | undefined
+  const refused = begin((error) => {
+    settled = error
+    resolve?.(error)
+  })
+  if (refused !== errorCode.NONE) return refused
+  return settled ?? new Promise((given) => (resolve = given))
 }
 
 const tombstones = (groupId: string, partitions: readonly TopicPartition[]): CoordinatorRecord[] =>

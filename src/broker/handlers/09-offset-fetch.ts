@@ -3,6 +3,7 @@ import { errorCode } from '../../protocol/error-codes.ts'
 import { offsetFetch } from '../../protocol/messages/offset-fetch.ts'
 import type { ReceivedRequestOf } from '../../protocol/schema.ts'
 import type { CommittedOffset } from '../groups/coordinator-record.ts'
+import type { FoundGroups } from '../groups/group-coordinator.ts'
 import type { GroupOffsets } from '../groups/group-offsets.ts'
 import type { Handler, RequestContext } from '../handler.ts'
 
@@ -18,8 +19,18 @@ export const offsetFetchHandler: Handler<typeof offsetFetch> = {
   versions: [1, 10],
   errors: [errorCode.NOT_COORDINATOR, errorCode.COORDINATOR_LOAD_IN_PROGRESS, errorCode.UNKNOWN_TOPIC_ID],
   handle(request, context) {
-    if (context.version < BATCHED) return fetchOne(request, context)
-    return { groups: request.groups.map((group) => fetchGroup(group, context)) }
+    const isBatched = context.version >= BATCHED
+    const asked = isBatched ? request.groups : [request]
+    const found = asked.map(({ groupId }) => context.node.groups.find(groupId))
+    const answer = (all: readonly FoundGroups[]) =>
+      isBatched
+        ? {
+            groups: request.groups.map((group, index) =>
+              fetchGroup(group, all[index] as FoundGroups, context),
+            ),
+          }
+        : fetchOne(request, all[0] as FoundGroups, context)
+    return request.requireStable ? Promise.all(found.map(stable)).then(answer) : answer(found)
   },
   refuse(request, code, { version }) {
     if (version < BATCHED) return refuseOne(request, code, version)
@@ -27,10 +38,19 @@ export const offsetFetchHandler: Handler<typeof offsetFetch> = {
   },
 }
 
+/**
+ * What is told without `requireStable` (KIP-447) is what is committed by now, which of a coordinator that has just
+ * loaded may be less than what groups were told to be committed: its high watermark still lags. With it, Kafka
+ * treats the request as a write of nothing; one that is not committed in time is answered NOT_COORDINATOR.
+ */
+async function stable(found: FoundGroups): Promise<FoundGroups> {
+  if ('errorCode' in found) return found
+  const error = await found.groups.stable()
+  return error === errorCode.NONE ? found : { errorCode: errorCode.NOT_COORDINATOR }
+}
+
 /** Up to version 7: one group; in version 1 its error has no place but in each partition. */
-function fetchOne({ groupId, topics }: Request, context: RequestContext) {
-  const { version, node } = context
-  const found = node.groups.find(groupId)
+function fetchOne({ groupId, topics }: Request, found: FoundGroups, { version }: RequestContext) {
   if ('errorCode' in found) return refuseOne({ topics }, found.errorCode, version)
   const offsets = found.groups.offsets(groupId)
   return {
@@ -55,8 +75,7 @@ function refuseOne({ topics }: Pick<Request, 'topics'>, code: number, version: n
 
 const refuseGroup = (groupId: string, code: number) => ({ groupId, topics: [], errorCode: code })
 
-function fetchGroup({ groupId, topics }: Group, { version, cluster, node }: RequestContext) {
-  const found = node.groups.find(groupId)
+function fetchGroup({ groupId, topics }: Group, found: FoundGroups, { version, cluster }: RequestContext) {
   if ('errorCode' in found) return refuseGroup(groupId, found.errorCode)
   const offsets = found.groups.offsets(groupId)
   if (version < BY_TOPIC_ID) {

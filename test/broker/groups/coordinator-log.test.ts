@@ -54,9 +54,13 @@ async function commit(connection: RawConnection, offset: number, partition = 0, 
 }
 
 /** The committed offset, or the error. */
-async function fetchOffset(connection: RawConnection, partition = 0, groupId = GROUP) {
+async function fetchOffset(
+  connection: RawConnection,
+  partition = 0,
+  { groupId = GROUP, requireStable = false } = {},
+) {
   const topics = [{ name: 'orders', partitionIndexes: [partition] }]
-  const answer = await connection.send(offsetFetch, 7, { groupId, topics })
+  const answer = await connection.send(offsetFetch, 7, { groupId, topics, requireStable })
   if (answer.errorCode !== 0) return named(answer.errorCode)
   return answer.topics[0]?.partitions[0]?.committedOffset
 }
@@ -111,7 +115,7 @@ describe('the topic', () => {
       const resources = [{ resourceType: 4, resourceName: '', configs }]
       const altered = await connection.send(incrementalAlterConfigs, 1, { resources, validateOnly: false })
       assert.equal(named(altered.responses[0]?.errorCode), 'NONE')
-      assert.equal(await fetchOffset(connection, 0, 'a'), 7)
+      assert.equal(await fetchOffset(connection, 0, { groupId: 'a' }), 7)
     })
   })
 })
@@ -129,6 +133,32 @@ describe('a commit', () => {
       release()
       assert.equal(await clock.during(waiting), 'NONE')
       assert.equal(await clock.during(fetchOffset(other)), 2)
+    })
+  })
+
+  test('is waited for by who asks for stable offsets, also of a coordinator that has just loaded', async () => {
+    const configs = { 'offsets.commit.timeout.ms': 2_000 }
+    await withGroups({ configs }, async ({ clock, cluster, toCoordinator, followers }) => {
+      const stable = { requireStable: true }
+      const connection = await toCoordinator()
+      assert.equal(await clock.during(commit(connection, 1)), 'NONE')
+      assert.equal(await fetchOffset(connection, 0, stable), 1, 'at once when nothing is on its way')
+      const [next, held] = followers() as [number, number]
+      const release = cluster.holdReplica(held, OFFSETS, 0)
+      const waiting = commit(connection, 2)
+      assert.equal(await isSettled(clock, waiting), false)
+      const other = await toCoordinator()
+      const fetched = fetchOffset(other, 0, stable)
+      assert.equal(await isSettled(clock, fetched), false)
+      await clock.advance(3_000)
+      assert.equal(await fetched, 'NOT_COORDINATOR', 'after the time that a commit is given')
+      cluster.moveCoordinator(GROUP, next)
+      await clock.advance(1)
+      const loaded = fetchOffset(await toCoordinator(), 0, stable)
+      assert.equal(await isSettled(clock, loaded), false)
+      release()
+      assert.equal(await clock.during(loaded), 2)
+      await waiting
     })
   })
 
