@@ -15,6 +15,7 @@ import { type Broker, type LeaderHint, MetadataCache, type TopicMetadata } from 
 import { MetadataRefresher } from './metadata-refresher.ts'
 import type { ClusterOptions } from './options.ts'
 import { persist } from './persist.ts'
+import { RecentTopics } from './recent-topics.ts'
 
 export type { Broker, LeaderHint, PartitionMetadata, TopicMetadata } from './metadata-cache.ts'
 export type { ClusterOptions } from './options.ts'
@@ -25,6 +26,8 @@ interface Waiting {
 
 export class Cluster {
   readonly options: ClusterOptions
+  /** What this client created a moment ago: a broker that does not know it yet lags behind. */
+  readonly recentTopics: RecentTopics
   readonly #cache = new MetadataCache()
   readonly #pool: ConnectionPool
   readonly #bootstrap: Bootstrap
@@ -34,6 +37,7 @@ export class Cluster {
 
   constructor(options: ClusterOptions) {
     this.options = options
+    this.recentTopics = new RecentTopics(options.clock)
     this.#pool = new ConnectionPool(options, (nodeId) => this.#cache.broker(nodeId))
     this.#bootstrap = new Bootstrap({
       options,

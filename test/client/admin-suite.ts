@@ -81,7 +81,8 @@ export function adminSuite(name: string, start: () => Promise<Target>): void {
         ],
         'what was said is set, and nothing else',
       )
-      assert.ok((await admin.listTopics()).some((topic) => topic.name === name))
+      // Each call asks any broker: another one may still lag behind.
+      await eventually(async () => assert.ok((await admin.listTopics()).some((topic) => topic.name === name)))
       await rejection(admin.createTopics([{ name }]), 'TOPIC_ALREADY_EXISTS')
       await admin.deleteTopics([name])
       await rejection(admin.deleteTopics([name]), 'UNKNOWN_TOPIC_OR_PARTITION')
@@ -239,14 +240,20 @@ export function adminSuite(name: string, start: () => Promise<Target>): void {
           configs: { 'cleanup.policy': { append: 'compact' }, 'max.message.bytes': '2000000' },
         },
       ])
-      await eventually(async () => assert.equal((await read()).get('max.message.bytes')?.value, '2000000'))
-      const altered = await read()
+      const altered = await eventually(async () => {
+        const now = await read()
+        assert.equal(now.get('max.message.bytes')?.value, '2000000')
+        return now
+      })
       assert.deepEqual(altered.get('retention.ms'), { value: '5000000', isDefault: false })
       assert.equal(altered.get('cleanup.policy')?.value, 'delete,compact')
       const back = { 'retention.ms': null, 'cleanup.policy': { subtract: 'compact' } }
       await admin.alterConfigs([{ type: 'topic', name: topic, configs: back }])
-      await eventually(async () => assert.equal((await read()).get('cleanup.policy')?.value, 'delete'))
-      assert.deepEqual((await read()).get('retention.ms'), initial.get('retention.ms'))
+      await eventually(async () => {
+        const now = await read()
+        assert.equal(now.get('cleanup.policy')?.value, 'delete')
+        assert.deepEqual(now.get('retention.ms'), initial.get('retention.ms'))
+      })
       await rejection(
         admin.alterConfigs([{ type: 'topic', name: topic, configs: { 'no.such.config': '1' } }]),
         'INVALID_CONFIG',

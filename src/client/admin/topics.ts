@@ -5,7 +5,7 @@ import { createPartitions, createTopics, deleteTopics, metadata } from '../../pr
 import { zeroUuid } from '../../protocol/schema.ts'
 import type { Cluster } from '../cluster.ts'
 import { MetadataCache, type TopicMetadata } from '../metadata-cache.ts'
-import { type AdminCallOptions, type Asking, callItems } from './items.ts'
+import { type AdminCallOptions, type Asking, callItems, type ItemCall, PartialFailureError } from './items.ts'
 import { outcomesOf, toController } from './routes.ts'
 
 export interface NewTopic {
@@ -53,23 +53,41 @@ export async function createTopicsOn(
   options: AdminCallOptions & ValidateOption,
 ): Promise<CreatedTopic[]> {
   const { validateOnly = false } = options
-  const created = await callItems(
-    cluster,
-    {
-      doing: 'CreateTopics',
-      items: topics,
-      subject: ({ name }) => name,
-      route: toController(cluster),
-      isIdempotent: false,
-      ask: (asking, items) => askToCreate(asking, items, validateOnly),
-    },
-    options,
-  )
-  // Created is not yet known everywhere: whoever asks next shall find them.
-  if (!validateOnly) {
-    await Promise.all(created.map(({ name }) => cluster.ensureTopic(name, options).catch(() => undefined)))
+  const deadline = cluster.options.clock.monotonic() + (options.timeoutMs ?? cluster.options.requestTimeoutMs)
+  const made = (names: readonly string[]) =>
+    validateOnly ? undefined : untilKnown(cluster, names, { ...options, deadline })
+  const call: ItemCall<NewTopic, CreatedTopic> = {
+    doing: 'CreateTopics',
+    items: topics,
+    subject: ({ name }) => name,
+    route: toController(cluster),
+    isIdempotent: false,
+    ask: (asking, items) => askToCreate(asking, items, validateOnly),
   }
-  return created
+  try {
+    const created = await callItems(cluster, call, options)
+    await made(created.map(({ name }) => name))
+    return created
+  } catch (error) {
+    // Those that were created are there, and are used, whatever became of the others.
+    if (error instanceof PartialFailureError) await made(succeeded(error))
+    throw error
+  }
+}
+
+const succeeded = ({ results }: PartialFailureError) =>
+  results.filter(({ error }) => error === undefined).map(({ subject }) => subject)
+
+/** Created is not yet known everywhere: whoever asks next shall find them. */
+async function untilKnown(
+  cluster: Cluster,
+  names: readonly string[],
+  { deadline, signal }: { readonly deadline: number; readonly signal?: AbortSignal },
+): Promise<void> {
+  const timeoutMs = Math.max(1, deadline - cluster.options.clock.monotonic())
+  const waiting = { timeoutMs, ...(signal === undefined ? {} : { signal }) }
+  for (const name of names) cluster.recentTopics.add(name)
+  await Promise.all(names.map((name) => cluster.ensureTopic(name, waiting).catch(() => undefined)))
 }
 
 async function askToCreate(
@@ -110,6 +128,7 @@ export async function deleteTopicsOn(
   names: readonly string[],
   options: AdminCallOptions,
 ): Promise<void> {
+  for (const name of names) cluster.recentTopics.delete(name)
   await callItems(
     cluster,
     {
@@ -173,7 +192,10 @@ export async function createPartitionsOn(
   )
 }
 
-/** One request to any broker; topics that it does not know are errors of their own. */
+/**
+ * One request to any broker; topics that it does not know are errors of their own. Only what was created here a moment ago
+ * is asked for again: another broker was seen to know it.
+ */
 export function describeTopicsOn(
   cluster: Cluster,
   names: readonly string[],
@@ -194,7 +216,8 @@ export function describeTopicsOn(
           const known = cache.topic(topic)
           const code = known?.errorCode ?? errorCode.UNKNOWN_TOPIC_OR_PARTITION
           if (known !== undefined && code === 0) return { value: known }
-          return { error: unknownAtOnce(new BrokerError(code, 'Metadata', { topic })) }
+          const error = new BrokerError(code, 'Metadata', { topic })
+          return { error: cluster.recentTopics.has(topic) ? error : unknownAtOnce(error) }
         })
       },
     },
