@@ -84,6 +84,11 @@ export class Channel {
     return this.#ended === undefined && !this.#isRetired
   }
 
+  /** How many responses have come. */
+  get answers(): number {
+    return this.#answers
+  }
+
   /** Why the channel ended. */
   get ended(): OttlaError | undefined {
     return this.#ended

@@ -67,6 +67,9 @@ export class Connection {
   #throttledUntil = 0
   #throttleTimer: Timer | undefined
   #renewTimer: Timer | undefined
+  /** Responses that came while it was opened. */
+  #openingAnswers = 0
+  #isGivenUp = false
 
   private constructor(address: Address, settings: ConnectionSettings, stream: Duplex) {
     this.address = address
@@ -132,6 +135,16 @@ export class Connection {
     return this.#channel.isOpen
   }
 
+  /** Whether it has answered anything beside what opening it takes. */
+  get hasWorked(): boolean {
+    return this.#channel.answers > this.#openingAnswers
+  }
+
+  /** Whether it was this side that ended it, or lets it end. */
+  get isGivenUp(): boolean {
+    return this.#isGivenUp
+  }
+
   /** Whether more is written than the stream takes: a caller that can wait should, until `drained`. */
   get needsDrain(): boolean {
     return this.#channel.needsDrain
@@ -193,12 +206,14 @@ export class Connection {
 
   /** Ends the connection; everything in flight rejects with CONNECTION_CLOSED. */
   close(reason?: OttlaError): void {
+    this.#isGivenUp = true
     this.#channel.close(reason ?? this.#reason('this client closed the connection'))
     this.#clearTimers()
   }
 
   /** Takes no new requests and closes when the last one is answered. */
   retire(reason: string): void {
+    this.#isGivenUp = true
     this.#channel.retire(this.#reason(reason))
   }
 
@@ -208,6 +223,7 @@ export class Connection {
     await this.#negotiate()
     const { sasl } = this.#settings
     if (sasl !== undefined) this.#renewAfter(await authenticate(sasl, this.#saslTransport()))
+    this.#openingAnswers = this.#channel.answers
   }
 
   /** Asks in the highest version that we know, and lower ones as long as the broker does not know that (KIP-511). */
