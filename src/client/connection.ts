@@ -84,6 +84,7 @@ export class Connection {
       broker: this.#broker,
       maxResponseBytes: settings.maxResponseBytes,
       onThrottle: (api, version, throttleTimeMs) => this.#throttle(api, version, throttleTimeMs),
+      doubt: (answers) => this.#doubt(answers),
     })
     this.#channel.onClose(() => this.#clearTimers())
   }
@@ -105,11 +106,12 @@ export class Connection {
     const onAbort = () => giveUp.abort(aborted(`the connection to ${broker}`, signal as AbortSignal))
     signal?.addEventListener('abort', onAbort, { once: true })
     const { clock, connectTimeoutMs } = settings
+    let connection: Connection | undefined
     const clearDeadline = fairDeadline(clock, connectTimeoutMs, () => {
-      const message = `${broker} was not ready within ${connectTimeoutMs} ms`
+      const doubt = connection === undefined ? undefined : connection.#doubt(connection.#channel.answers)
+      const message = `${broker} was not ready within ${connectTimeoutMs} ms${doubt === undefined ? '' : ` (${doubt})`}`
       giveUp.abort(new OttlaError('CONNECTION_FAILED', message, { retriable: true, broker }))
     })
-    let connection: Connection | undefined
     try {
       const stream = await openTransport(address, settings, giveUp.signal)
       connection = new Connection(address, settings, stream)
@@ -305,6 +307,18 @@ export class Connection {
       this.#throttleTimer = undefined
       this.#channel.release()
     }, throttleTimeMs)
+  }
+
+  /**
+   * A listener for TLS closes what does not begin with a handshake. One for SASL answers ApiVersions to anybody, and closes
+   * at whatever comes next from those who have not logged in.
+   */
+  #doubt(answers: number): string | undefined {
+    const { tls, sasl } = this.#settings
+    if (answers === 0)
+      return tls === undefined ? 'does the port want TLS? The option tls is not set' : undefined
+    if (answers > Math.max(1, this.#openingAnswers) || sasl !== undefined) return undefined
+    return 'does the port want SASL? The option sasl is not set'
   }
 
   #clearTimers(): void {

@@ -102,8 +102,8 @@ function checkFields(path: string, table: OptionTable, item: unknown): void {
   for (const [name, option] of Object.entries(table)) {
     const value = fields[name]
     if (value === undefined && 'default' in option) continue
-    option.check(value, (expected, part = value) => {
-      throw wrong(`${path}.${name}`, expected, part)
+    option.check(value, (expected, part = value, place = '') => {
+      throw wrong(`${path}.${name}${place}`, expected, part)
     })
   }
 }
