@@ -5,7 +5,16 @@ import { createPartitions, createTopics, deleteTopics, metadata } from '../../pr
 import { zeroUuid } from '../../protocol/schema.ts'
 import type { Cluster } from '../cluster.ts'
 import { MetadataCache, type TopicMetadata } from '../metadata-cache.ts'
-import { type AdminCallOptions, type Asking, callItems, type ItemCall, PartialFailureError } from './items.ts'
+import type { ConfigValue } from './configs.ts'
+import {
+  type AdminCallOptions,
+  type Asking,
+  callItems,
+  type ItemCall,
+  type Outcome,
+  PartialFailureError,
+  shareOf,
+} from './items.ts'
 import { outcomesOf, toController } from './routes.ts'
 
 export interface NewTopic {
@@ -16,9 +25,11 @@ export interface NewTopic {
   readonly replicas?: number
   /** The nodes of each partition, instead of `partitions` and `replicas`; the first one leads. */
   readonly assignments?: readonly (readonly number[])[]
-  readonly configs?: Readonly<Record<string, string>>
+  /** Numbers and booleans go out as the text that Kafka reads: `{ 'retention.ms': 86_400_000 }`. */
+  readonly configs?: Readonly<Record<string, ConfigValue>>
 }
 
+/** Of a topic that was there already (`ifNotExists`) what it has, whatever was asked for. */
 export interface CreatedTopic {
   readonly name: string
   /** Zeros when the broker is too old to tell. */
@@ -36,6 +47,16 @@ export interface NewPartitions {
   readonly assignments?: readonly (readonly number[])[]
 }
 
+export interface CreateTopicsOptions extends AdminCallOptions {
+  /** Only says what would happen. Default false. */
+  readonly validateOnly?: boolean
+  /**
+   * A topic that is there already is no error: it stays as it is, and the answer tells the partitions and replicas that it
+   * has, which may be others than asked for. Default false: TOPIC_ALREADY_EXISTS.
+   */
+  readonly ifNotExists?: boolean
+}
+
 interface ValidateOption {
   /** Only says what would happen. Default false. */
   readonly validateOnly?: boolean
@@ -50,24 +71,24 @@ export const patience = (timeoutMs: number) => ({ timeoutMs: timeoutMs + 5_000 }
 export async function createTopicsOn(
   cluster: Cluster,
   topics: readonly NewTopic[],
-  options: AdminCallOptions & ValidateOption,
+  options: CreateTopicsOptions,
 ): Promise<CreatedTopic[]> {
-  const { validateOnly = false } = options
-  const deadline = cluster.options.clock.monotonic() + (options.timeoutMs ?? cluster.options.requestTimeoutMs)
-  const made = (names: readonly string[]) =>
-    validateOnly ? undefined : untilKnown(cluster, names, { ...options, deadline })
-  const call: ItemCall<NewTopic, CreatedTopic> = {
+  const { validateOnly = false, ifNotExists = false } = options
+  const share = shareOf(cluster, options)
+  const made = (names: readonly string[]) => (validateOnly ? undefined : untilKnown(cluster, names, share()))
+  const call: ItemCall<NewTopic, CreatedTopic | undefined> = {
     doing: 'CreateTopics',
     items: topics,
     subject: ({ name }) => name,
     route: toController(cluster),
-    isIdempotent: false,
-    ask: (asking, items) => askToCreate(asking, items, validateOnly),
+    // Where it may be there already it may also have been made by an answer that was lost.
+    isIdempotent: ifNotExists,
+    ask: (asking, items) => askToCreate(asking, items, { validateOnly, ifNotExists }),
   }
   try {
     const created = await callItems(cluster, call, options)
-    await made(created.map(({ name }) => name))
-    return created
+    await made(topics.map(({ name }) => name))
+    return await withPresent(cluster, { topics, created, options: share() })
   } catch (error) {
     // Those that were created are there, and are used, whatever became of the others.
     if (error instanceof PartialFailureError) await made(succeeded(error))
@@ -82,18 +103,36 @@ const succeeded = ({ results }: PartialFailureError) =>
 async function untilKnown(
   cluster: Cluster,
   names: readonly string[],
-  { deadline, signal }: { readonly deadline: number; readonly signal?: AbortSignal },
+  options: AdminCallOptions,
 ): Promise<void> {
-  const timeoutMs = Math.max(1, deadline - cluster.options.clock.monotonic())
-  const waiting = { timeoutMs, ...(signal === undefined ? {} : { signal }) }
   for (const name of names) cluster.recentTopics.add(name)
-  await Promise.all(names.map((name) => cluster.ensureTopic(name, waiting).catch(() => undefined)))
+  await Promise.all(names.map((name) => cluster.ensureTopic(name, options).catch(() => undefined)))
+}
+
+/** Fills in what was there already. */
+async function withPresent(
+  cluster: Cluster,
+  given: {
+    readonly topics: readonly NewTopic[]
+    readonly created: readonly (CreatedTopic | undefined)[]
+    readonly options: AdminCallOptions
+  },
+): Promise<CreatedTopic[]> {
+  const { topics, created, options } = given
+  const present = topics.filter((_, index) => created[index] === undefined).map(({ name }) => name)
+  const described = present.length === 0 ? [] : await describeTopicsOn(cluster, present, options)
+  const found = new Map(described.map((topic) => [topic.name, topic]))
+  return topics.map(({ name }, index) => {
+    const { topicId, partitions } = found.get(name) ?? { topicId: zeroUuid, partitions: [] }
+    const replicas = partitions[0]?.replicas.length ?? -1
+    return created[index] ?? { name, topicId, partitions: partitions.length, replicas }
+  })
 }
 
 async function askToCreate(
   { connection, timeoutMs }: Asking,
   items: readonly NewTopic[],
-  validateOnly: boolean,
+  { validateOnly, ifNotExists }: { readonly validateOnly: boolean; readonly ifNotExists: boolean },
 ) {
   const fallback = connection.supports(createTopics, DEFAULTS_SINCE) ? -1 : 1
   const response = await connection.request(
@@ -104,7 +143,7 @@ async function askToCreate(
         numPartitions: assignments.length > 0 ? -1 : (partitions ?? fallback),
         replicationFactor: assignments.length > 0 ? -1 : (replicas ?? fallback),
         assignments: assignments.map((brokerIds, partitionIndex) => ({ partitionIndex, brokerIds })),
-        configs: Object.entries(configs).map(([key, value]) => ({ name: key, value })),
+        configs: Object.entries(configs).map(([key, value]) => ({ name: key, value: `${value}` })),
       })),
       timeoutMs,
       validateOnly,
@@ -114,8 +153,9 @@ async function askToCreate(
   const answers = new Map(response.topics.map((topic) => [topic.name, topic]))
   return outcomesOf(items, answers, {
     subject: ({ name }) => name,
-    outcome: ({ name }, answer) => {
+    outcome: ({ name }, answer): Outcome<CreatedTopic | undefined> => {
       const { errorCode: code, errorMessage: brokerMessage, topicId } = answer
+      if (ifNotExists && code === errorCode.TOPIC_ALREADY_EXISTS) return { value: undefined }
       if (code !== 0) return { error: new BrokerError(code, 'CreateTopics', { topic: name, brokerMessage }) }
       const { numPartitions: partitions, replicationFactor: replicas } = answer
       return { value: { name, topicId, partitions, replicas } }
@@ -201,29 +241,43 @@ export function describeTopicsOn(
   names: readonly string[],
   options: AdminCallOptions,
 ): Promise<TopicMetadata[]> {
-  return callItems(
-    cluster,
-    {
-      doing: 'Metadata',
-      items: names,
-      subject: (name) => name,
-      route: () => -1,
-      isIdempotent: true,
-      ask: async ({ connection, timeoutMs }, items) => {
-        const topics = items.map((name) => ({ name }))
-        const cache = await ask({ connection, timeoutMs }, topics)
-        return items.map((topic) => {
-          const known = cache.topic(topic)
-          const code = known?.errorCode ?? errorCode.UNKNOWN_TOPIC_OR_PARTITION
-          if (known !== undefined && code === 0) return { value: known }
-          const error = new BrokerError(code, 'Metadata', { topic })
-          return { error: cluster.recentTopics.has(topic) ? error : unknownAtOnce(error) }
-        })
-      },
-    },
-    options,
-  )
+  return callItems(cluster, topicsCall(cluster, names, unknownAtOnce), options)
 }
+
+/** The same, with undefined for a topic that is not there. */
+export function findTopicsOn(
+  cluster: Cluster,
+  names: readonly string[],
+  options: AdminCallOptions,
+): Promise<(TopicMetadata | undefined)[]> {
+  const absent = () => ({ value: undefined })
+  return callItems<string, TopicMetadata | undefined>(cluster, topicsCall(cluster, names, absent), options)
+}
+
+/** `unknown` says what becomes of a topic that the broker does not know. */
+const topicsCall = <R>(
+  cluster: Cluster,
+  names: readonly string[],
+  unknown: (error: BrokerError) => Outcome<R>,
+): ItemCall<string, TopicMetadata | R> => ({
+  doing: 'Metadata',
+  items: names,
+  subject: (name) => name,
+  route: () => -1,
+  isIdempotent: true,
+  ask: async (asking, items) => {
+    const topics = items.map((name) => ({ name }))
+    const cache = await ask(asking, topics)
+    return items.map((topic) => {
+      const known = cache.topic(topic)
+      const code = known?.errorCode ?? errorCode.UNKNOWN_TOPIC_OR_PARTITION
+      if (known !== undefined && code === 0) return { value: known }
+      const error = new BrokerError(code, 'Metadata', { topic })
+      const isUnknown = code === errorCode.UNKNOWN_TOPIC_OR_PARTITION && !cluster.recentTopics.has(topic)
+      return isUnknown ? unknown(error) : { error }
+    })
+  },
+})
 
 export async function listTopicsOn(
   cluster: Cluster,
@@ -256,7 +310,6 @@ async function ask(
 }
 
 /** Who asks what there is wants to be told that there is nothing, not to wait until there is. */
-function unknownAtOnce(error: BrokerError): OttlaError {
-  if (error.errorCode !== errorCode.UNKNOWN_TOPIC_OR_PARTITION) return error
-  return new OttlaError(error.code, error.message, { topic: error.topic as string, retriable: false })
-}
+const unknownAtOnce = ({ code, message, topic }: BrokerError): { error: OttlaError } => ({
+  error: new OttlaError(code, message, { topic: topic as string, retriable: false }),
+})
