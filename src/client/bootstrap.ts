@@ -155,7 +155,7 @@ export class Bootstrap {
     if (!error.retriable) return
     this.#failures++
     if (this.#failures !== FAILURES_TO_TELL) return
-    this.#ports.options.logger.warn({ error }, 'no broker can be used so far; the client goes on trying')
+    this.#ports.options.logger.warn({ err: error }, 'no broker can be used so far; the client goes on trying')
   }
 
   async #first(

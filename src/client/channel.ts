@@ -334,7 +334,7 @@ export class Channel {
     try {
       listener(reason)
     } catch (error) {
-      this.#settings.logger.error({ error, broker: this.#settings.broker }, 'a close listener threw')
+      this.#settings.logger.error({ err: error, broker: this.#settings.broker }, 'a close listener threw')
     }
   }
 

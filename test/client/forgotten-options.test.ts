@@ -29,8 +29,8 @@ for (const [what, listener, options, hint] of cases) {
   test(`${what}: start, the deadline of a record and, soon, the log tell`, async (t) => {
     const cluster = await startCluster(listener)
     const warnings: string[] = []
-    const warn = ({ error }: { error?: Error }, message: string) => {
-      if (/no broker can be used so far/.test(message)) warnings.push(`${error?.message}`)
+    const warn = ({ err }: { err?: Error }, message: string) => {
+      if (/no broker can be used so far/.test(message)) warnings.push(`${err?.message}`)
     }
     const logger = { ...silentLogger, warn }
     const backoff = { minBackoffMs: 1, maxBackoffMs: 5, metadataMinIntervalMs: 1 }
