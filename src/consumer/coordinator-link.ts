@@ -63,11 +63,6 @@ export class CoordinatorLink {
     }
   }
 
-  /** Finds the coordinator and connects to it. */
-  async connect(): Promise<void> {
-    await this.#open()
-  }
-
   async #open(): Promise<Connection> {
     const { cluster, groupId, purpose, signal } = this.#options
     if (this.#nodeId === undefined) {
