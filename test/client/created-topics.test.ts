@@ -19,7 +19,7 @@ async function world(t: TestContext, brokers = 1) {
     await kafka.stop()
     await cluster.stop()
   })
-  return { cluster, admin: kafka.admin() }
+  return { cluster, kafka, admin: kafka.admin() }
 }
 
 test('when some topics of a call fail, those that were created are waited for all the same', async (t) => {
@@ -38,6 +38,20 @@ test('what was created a moment ago is asked for again where a broker does not k
   const offsets = cluster.faults.on({ api: 'ListOffsets', topic: 'new', times: 3 }, UNKNOWN)
   const [latest] = await admin.listOffsets([{ topic: 'new', partition: 0, position: 'latest' }])
   assert.deepEqual([latest?.offset, offsets.hits], [0, 3])
+})
+
+test('one that is made anew under the name of another is waited for, not taken for that', async (t) => {
+  const { cluster, admin, kafka } = await world(t)
+  const producer = kafka.producer()
+  const partitionOf = async (partition: number) =>
+    (await producer.send({ topic: 'anew', partition, value: 'x' })).partition
+  await admin.createTopics([{ name: 'anew', partitions: 1 }])
+  assert.equal(await partitionOf(0), 0)
+  await admin.deleteTopics(['anew'])
+  const asked = cluster.faults.on({ api: 'Metadata', topic: 'anew' }, { delayMs: 0 })
+  await admin.createTopics([{ name: 'anew', partitions: 3 }])
+  assert.ok(asked.hits > 0)
+  assert.equal(await partitionOf(2), 2)
 })
 
 test('what was never created, or is deleted again, is unknown at the first answer', async (t) => {

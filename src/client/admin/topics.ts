@@ -75,7 +75,12 @@ export async function createTopicsOn(
 ): Promise<CreatedTopic[]> {
   const { validateOnly = false, ifNotExists = false } = options
   const share = shareOf(cluster, options)
-  const made = (names: readonly string[]) => (validateOnly ? undefined : untilKnown(cluster, names, share()))
+  /** Of those that were made now, which is not to be mistaken for an earlier topic of the same name. */
+  const ids = new Map<string, string>()
+  const made = (names: readonly string[]) =>
+    validateOnly
+      ? undefined
+      : untilKnown(cluster, new Map(names.map((name) => [name, ids.get(name)])), share())
   const call: ItemCall<NewTopic, CreatedTopic | undefined> = {
     doing: 'CreateTopics',
     items: topics,
@@ -83,7 +88,13 @@ export async function createTopicsOn(
     route: toController(cluster),
     // Where it may be there already it may also have been made by an answer that was lost.
     isIdempotent: ifNotExists,
-    ask: (asking, items) => askToCreate(asking, items, { validateOnly, ifNotExists }),
+    ask: async (asking, items) => {
+      const outcomes = await askToCreate(asking, items, { validateOnly, ifNotExists })
+      for (const outcome of outcomes) {
+        if ('value' in outcome && outcome.value) ids.set(outcome.value.name, outcome.value.topicId)
+      }
+      return outcomes
+    },
   }
   try {
     const created = await callItems(cluster, call, options)
@@ -102,11 +113,15 @@ const succeeded = ({ results }: PartialFailureError) =>
 /** Created is not yet known everywhere: whoever asks next shall find them. */
 async function untilKnown(
   cluster: Cluster,
-  names: readonly string[],
+  topics: ReadonlyMap<string, string | undefined>,
   options: AdminCallOptions,
 ): Promise<void> {
-  for (const name of names) cluster.recentTopics.add(name)
-  await Promise.all(names.map((name) => cluster.ensureTopic(name, options).catch(() => undefined)))
+  const known = async ([name, topicId]: [string, string | undefined]) => {
+    cluster.recentTopics.add(name)
+    const waiting = topicId === undefined ? options : { ...options, topicId }
+    await cluster.ensureTopic(name, waiting).catch(() => undefined)
+  }
+  await Promise.all([...topics].map(known))
 }
 
 /** Fills in what was there already. */
