@@ -44,7 +44,7 @@ const wrong: [call: keyof Admin, args: readonly unknown[], path: string, message
     'alterConfigs',
     [[{ type: 'topic', name: 'orders', configs: { 'retention.ms': Number.NaN } }]],
     'changes[0].configs',
-    /a string, a number, a boolean, null, \{ append \} or \{ subtract \} for retention\.ms, not null/,
+    /a string, a number, a boolean, null, \{ append \} or \{ subtract \} for retention\.ms, not NaN/,
   ],
   ['groupLag', ['g', { partitions: [{ topic: 'orders' }] }], 'partitions[0].partition', /it is missing/],
 ]

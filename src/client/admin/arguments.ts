@@ -114,7 +114,8 @@ function checkFields(path: string, table: OptionTable, item: unknown): void {
 }
 
 function wrong(path: string, expected: string, value: unknown): OttlaError {
-  const shown =
-    value === undefined ? 'it is missing' : `not ${JSON.stringify(value)?.slice(0, 60) ?? typeof value}`
+  // JSON has no NaN.
+  const text = typeof value === 'number' ? `${value}` : (JSON.stringify(value)?.slice(0, 60) ?? typeof value)
+  const shown = value === undefined ? 'it is missing' : `not ${text}`
   return new OttlaError('INVALID_ARGUMENT', `${path} must be ${expected}, ${shown}`, { path })
 }
