@@ -46,6 +46,10 @@ const bans: readonly { readonly pattern: RegExp; readonly instead: string; reado
   { pattern: /\bexport default\b/, instead: 'a named export' },
   { pattern: /\b(FIXME|TODO|XXX)\b/, instead: 'doing it, or an issue' },
   { pattern: /catch\s*(\(\w+\))?\s*\{\s*\}/, instead: 'a handler, or a comment inside that says why not' },
+  {
+    pattern: /\blogger\.\w+\(\{(?:[^}]*,)? ?error\b/,
+    instead: '{ err: error }, the key by which loggers know an error',
+  },
   { pattern: /\b\w+(Impl|Manager|Helper)\b/, instead: 'a name that says what it does' },
 ]
 

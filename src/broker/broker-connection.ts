@@ -190,6 +190,6 @@ export class BrokerConnection implements Session {
   }
 
   #debug(error: unknown, message: string): void {
-    this.#host.cluster.logger.debug({ node: this.#host.node.id, connection: this.id, error }, message)
+    this.#host.cluster.logger.debug({ node: this.#host.node.id, connection: this.id, err: error }, message)
   }
 }

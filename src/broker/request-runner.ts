@@ -74,7 +74,7 @@ export class RequestRunner {
       const interception = this.#intercept(header, handler, request)
       return this.#dispatch({ header, handler, request, interception })
     } catch (error) {
-      this.#host.cluster.logger.debug({ error }, 'a request cannot be read')
+      this.#host.cluster.logger.debug({ err: error }, 'a request cannot be read')
       return 'close'
     }
   }
@@ -169,7 +169,7 @@ export class RequestRunner {
     try {
       return write(encodeResponse(handler.api, apiVersion, { correlationId, body }))
     } catch (error) {
-      this.#host.cluster.logger.error({ error, api: handler.api.name }, 'an answer could not be encoded')
+      this.#host.cluster.logger.error({ err: error, api: handler.api.name }, 'an answer could not be encoded')
       return 'close'
     }
   }
@@ -178,7 +178,7 @@ export class RequestRunner {
   #failed(incoming: Incoming, error: unknown): Outcome {
     const { api } = incoming.handler
     if (error instanceof OttlaError && error.code === 'MALFORMED_FRAME') return 'close'
-    this.#host.cluster.logger.error({ error, api: api.name }, 'a request could not be handled')
+    this.#host.cluster.logger.error({ err: error, api: api.name }, 'a request could not be handled')
     return 'errorCode' in api.response
       ? this.#encode(incoming, { errorCode: errorCode.UNKNOWN_SERVER_ERROR })
       : 'close'

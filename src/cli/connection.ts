@@ -4,7 +4,7 @@
  *
  * A password or a token never stands in the command line, where every user of the machine could read it.
  */
-import { readFileSync } from 'node:fs'
+import { accessSync, constants, readFileSync, statSync } from 'node:fs'
 import { InvalidArgumentError } from 'commander'
 import { Kafka, type KafkaOptions } from '../index.ts'
 import { tokenFromFile } from '../util/token-file.ts'
@@ -146,7 +146,7 @@ function tokenSource(
 ): () => string | Promise<string> {
   if (saslTokenFile) {
     // A person who waits is told now; what becomes of the file later is the provider's to find out.
-    fileOf('--sasl-token-file', saslTokenFile)
+    checkReadable('--sasl-token-file', saslTokenFile)
     return tokenFromFile(saslTokenFile)
   }
   const token = env['KAFKA_SASL_TOKEN']
@@ -160,12 +160,25 @@ function tokenSource(
 const pem = (flag: string, value: string | undefined): string | Buffer | undefined =>
   !value ? undefined : value.includes('-----BEGIN') ? value : fileOf(flag, value)
 
+function checkReadable(flag: string, path: string): void {
+  try {
+    const found = statSync(path)
+    // A pipe would be empty once it is read.
+    if (found.isFIFO() || found.isCharacterDevice()) accessSync(path, constants.R_OK)
+    else readFileSync(path)
+  } catch (error) {
+    throw unreadable(flag, path, error)
+  }
+}
+
+const unreadable = (flag: string, path: string, cause: unknown) =>
+  new UsageError(`${flag}: ${path} cannot be read (${(cause as NodeJS.ErrnoException).code}).`, { cause })
+
 function fileOf(flag: string, path: string): Buffer {
   try {
     return readFileSync(path)
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    throw new UsageError(`${flag}: ${path} cannot be read (${code}).`, { cause: error })
+    throw unreadable(flag, path, error)
   }
 }
 

@@ -6,11 +6,20 @@
  * is gone ends it.
  */
 import { InvalidArgumentError } from 'commander'
-import type { Admin, Consumer, ConsumerBatch, ConsumerOptions, Kafka, StartFrom } from '../index.ts'
+import {
+  type Admin,
+  type Consumer,
+  type ConsumerBatch,
+  type ConsumerOptions,
+  type Kafka,
+  OttlaError,
+  type StartFrom,
+} from '../index.ts'
+import { sleep, systemClock } from '../util/clock.ts'
 import { systemRandom } from '../util/random.ts'
-import { integer, option } from './command.ts'
+import { integer, list, option } from './command.ts'
 import { type ConnectionFlags, connected, withKafka } from './connection.ts'
-import { exitCode } from './failure.ts'
+import { exitCode, UsageError } from './failure.ts'
 import { Output, plural } from './output.ts'
 import { type Pending, PendingEnds } from './pending-ends.ts'
 import { recordToJson } from './record-json.ts'
@@ -18,6 +27,7 @@ import { recordToJson } from './record-json.ts'
 interface ConsumeFlags extends ConnectionFlags {
   readonly group?: string | undefined
   readonly from: StartFrom
+  readonly partition?: readonly number[] | undefined
   readonly untilEnd?: true | undefined
   readonly max?: number | undefined
   readonly keySeparator?: string | undefined
@@ -39,6 +49,9 @@ export const consumeCommand = () =>
       )
         .argParser(startFrom)
         .default('earliest' as StartFrom, 'earliest'),
+    )
+    .addOption(
+      option('-p, --partition <n,…>', 'only these partitions; not with --group').argParser(partitionNumbers),
     )
     .addOption(option('-e, --until-end', 'end when everything is read that was there at the start'))
     .addOption(option('-m, --max <n>', 'end after so many records').argParser(integer(1)))
@@ -64,6 +77,8 @@ export function startFrom(text: string): StartFrom {
   return { timestamp }
 }
 
+const partitionNumbers = (text: string): number[] => list(text).map(integer(0, 0x7fff_ffff))
+
 /** How the reading ended. */
 type Ending = 'done' | 'reader-gone' | 'interrupted' | 'terminated'
 
@@ -87,10 +102,25 @@ async function consume(topic: string, flags: ConsumeFlags): Promise<void> {
   }
 }
 
+/** How long the good-bye to a group of our own may take. */
+const GOODBYE_MS = 2000
+
+/**
+ * Ends a consumer that is alone in a group of its own, and takes the group away. What is left to do without a coordinator Kafka
+ * does by itself, so nobody waits for it.
+ */
+async function leave(consumer: Consumer, admin: Admin): Promise<void> {
+  const left = consumer.stop({ timeoutMs: 0 }).then(() => forget(admin, consumer.groupId))
+  const isLeft = new AbortController()
+  const late = sleep(systemClock, GOODBYE_MS, isLeft.signal).catch(() => undefined)
+  await Promise.race([left, late]).finally(() => isLeft.abort())
+  consumer.abort()
+}
+
 /** Takes the group away again, with what the consumer committed as it left. */
 async function forget(admin: Admin, groupId: string): Promise<void> {
   // Without the right to it, or without a coordinator, Kafka itself forgets it in the end (offsets.retention.minutes).
-  await admin.deleteGroups([groupId], { timeoutMs: 2000 }).catch(() => undefined)
+  await admin.deleteGroups([groupId], { timeoutMs: GOODBYE_MS }).catch(() => undefined)
 }
 
 class Reading {
@@ -110,13 +140,11 @@ class Reading {
   async run(kafka: Kafka, ending: PromiseWithResolvers<Ending>): Promise<void> {
     const { group, untilEnd } = this.#flags
     const admin = kafka.admin()
-    const [described] = await admin.describeTopics([this.#topic])
-    const partitions = (described?.partitions ?? []).map(({ partition }) => partition)
-    if (untilEnd) {
-      this.#pending = await this.#findEnds(admin, partitions)
-      if (this.#pending.isOver) return ending.resolve('done')
-    }
+    const looked = await Promise.race([this.#look(admin), ending.promise])
+    if (typeof looked === 'string') return
+    if (untilEnd && this.#pending?.isOver) return ending.resolve('done')
     const consumer = kafka.consumer(this.#options())
+    consumer.pause(looked.others.map((partition) => ({ topic: this.#topic, partition })))
     const stopWatching = this.#pending?.watch(() => ending.resolve('done'), this.#caughtUp(admin, consumer))
     const running = consumer.runBatches((batch) => this.#write(batch, ending))
     running.then(() => ending.resolve('done'), ending.reject)
@@ -125,11 +153,33 @@ class Reading {
     } finally {
       stopWatching?.()
       // A group commits what was written: so much time is given to what is being written.
-      await consumer.stop({ timeoutMs: group === undefined ? 0 : 5000 })
+      await (group === undefined ? leave(consumer, admin) : consumer.stop({ timeoutMs: 5000 }))
       await running.catch(() => undefined)
-      if (group === undefined) await forget(admin, consumer.groupId)
       if (!this.#output.gone.aborted) await this.#output.flush()
     }
+  }
+
+  /** Looks at what there is to read; the other partitions of the topic are not read. */
+  async #look(admin: Admin): Promise<{ others: number[] }> {
+    const { group, partition: wanted, untilEnd } = this.#flags
+    if (group !== undefined && wanted !== undefined) {
+      throw new UsageError('--partition and --group do not go together: a group shares out the partitions.')
+    }
+    const topic = this.#topic
+    const [described] = await admin.describeTopics([topic])
+    const all = (described?.partitions ?? []).map(({ partition }) => partition)
+    const absent = wanted?.find((partition) => !all.includes(partition))
+    if (absent !== undefined) {
+      const message = `${topic} has ${plural(all.length, 'partition')}`
+      throw new OttlaError('UNKNOWN_TOPIC_OR_PARTITION', message, { topic, partition: absent })
+    }
+    const chosen = all.filter((partition) => this.#isWanted(partition))
+    if (untilEnd) this.#pending = await this.#findEnds(admin, chosen)
+    return { others: all.filter((partition) => !this.#isWanted(partition)) }
+  }
+
+  #isWanted(partition: number): boolean {
+    return this.#flags.partition?.includes(partition) ?? true
   }
 
   #options(): ConsumerOptions {
@@ -155,6 +205,8 @@ class Reading {
     const { max } = this.#flags
     // Enough is written and the end is on its way: what comes now stays unfinished.
     if (this.written === max) throw new Error('enough records are written')
+    // One that was added to the topic meanwhile.
+    if (!this.#isWanted(batch.partition)) return
     const { json, keySeparator } = this.#flags
     const parts: (string | Uint8Array)[] = []
     for (const record of batch) {

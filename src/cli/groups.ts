@@ -69,50 +69,20 @@ async function describe(groupId: string, flags: ConnectionFlags): Promise<void> 
   })
 }
 
+/** What is committed and what a member owns, by topic and partition. */
 async function lagsOf(admin: Admin, groupId: string, group: DescribedGroup | undefined): Promise<Lag[]> {
-  const rows = new Map<
-    string,
-    { topic: string; partition: number; committed: number | null; owner: string | null }
-  >()
-  for (const { topic, partition, offset } of await admin.groupOffsets(groupId)) {
-    rows.set(`${topic}-${partition}`, { topic, partition, committed: offset, owner: null })
-  }
-  for (const { clientId, assignment } of group?.members ?? []) {
-    for (const { topic, partition } of assignment) {
-      const committed = rows.get(`${topic}-${partition}`)?.committed ?? null
-      rows.set(`${topic}-${partition}`, { topic, partition, committed, owner: clientId })
-    }
-  }
-  const sorted = [...rows.values()].sort((a, b) =>
-    a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1,
+  const members = group?.members ?? []
+  const partitions = members.flatMap(({ assignment }) => assignment)
+  const owners = new Map(
+    members.flatMap(({ clientId, assignment }) =>
+      assignment.map(({ topic, partition }) => [`${topic}-${partition}`, clientId] as const),
+    ),
   )
-  return Promise.all(
-    sorted.map(async (row) => {
-      const [first, end] = await boundsOf(admin, row)
-      // Without a commit everything that the log still holds is to be done.
-      const lag = end === null ? null : Math.max(0, end - Math.max(row.committed ?? 0, first ?? 0))
-      const { topic, partition, committed, owner } = row
-      return { topic, partition, committed, logEnd: end, lag, owner }
-    }),
-  )
-}
-
-/** Nulls for a topic that is gone, of which the group still holds an offset. */
-async function boundsOf(
-  admin: Admin,
-  { topic, partition }: { topic: string; partition: number },
-): Promise<[first: number | null, end: number | null]> {
-  try {
-    const [first, end] = await admin.listOffsets([
-      { topic, partition, position: 'earliest' },
-      { topic, partition, position: 'latest' },
-    ])
-    return [first?.offset ?? null, end?.offset ?? null]
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'UNKNOWN_TOPIC_OR_PARTITION')
-      return [null, null]
-    throw error
-  }
+  const lags = await admin.groupLag(groupId, { partitions })
+  return lags.map(({ topic, partition, committedOffset: committed, logEndOffset: logEnd, lag }) => {
+    const owner = owners.get(`${topic}-${partition}`) ?? null
+    return { topic, partition, committed, logEnd, lag, owner }
+  })
 }
 
 const deleteGroups = () =>

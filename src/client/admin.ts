@@ -13,6 +13,7 @@ import {
   describeConfigsOn,
 } from './admin/configs.ts'
 import { type DescribedCluster, describeClusterOn } from './admin/describe-cluster.ts'
+import { type GroupLag, type GroupLagOptions, groupLagOn } from './admin/group-lag.ts'
 import {
   alterGroupOffsetsOn,
   deleteGroupOffsetsOn,
@@ -45,6 +46,7 @@ import {
 import type { TopicPartition } from './admin/routes.ts'
 import {
   type CreatedTopic,
+  type CreateTopicsOptions,
   createPartitionsOn,
   createTopicsOn,
   deleteTopicsOn,
@@ -60,10 +62,12 @@ export type {
   ConfigChange,
   ConfigEntry,
   ConfigResource,
+  ConfigValue,
   DescribeConfigsOptions,
   DescribedConfigs,
 } from './admin/configs.ts'
 export type { DescribedCluster } from './admin/describe-cluster.ts'
+export type { GroupLag, GroupLagOptions } from './admin/group-lag.ts'
 export type { GroupOffset, GroupOffsetsOptions, NewGroupOffset } from './admin/group-offsets.ts'
 export type { DescribedGroup, GroupMember, ListedGroup, ListGroupsOptions } from './admin/groups.ts'
 export { type AdminCallOptions, PartialFailureError } from './admin/items.ts'
@@ -79,7 +83,7 @@ export type {
   RecordsToDelete,
 } from './admin/offsets.ts'
 export type { TopicPartition } from './admin/routes.ts'
-export type { CreatedTopic, NewPartitions, NewTopic } from './admin/topics.ts'
+export type { CreatedTopic, CreateTopicsOptions, NewPartitions, NewTopic } from './admin/topics.ts'
 
 interface ValidateOption {
   /** Only says what would happen. Default false. */
@@ -93,10 +97,13 @@ export class Admin {
     this.#cluster = cluster
   }
 
-  /** Resolves when the topics exist and a broker tells of their leaders. @throws TOPIC_ALREADY_EXISTS, … */
+  /**
+   * Resolves when the topics exist and a broker tells of their leaders.
+   * @throws TOPIC_ALREADY_EXISTS unless `ifNotExists` is said, INVALID_REPLICATION_FACTOR, …
+   */
   async createTopics(
     topics: readonly NewTopic[],
-    options: AdminCallOptions & ValidateOption = {},
+    options: CreateTopicsOptions = {},
   ): Promise<CreatedTopic[]> {
     checkItems('topics', topics)
     return createTopicsOn(this.#cluster, topics, options)
@@ -168,12 +175,21 @@ export class Admin {
     return deleteGroupsOn(this.#cluster, groupIds, options)
   }
 
-  /** What the group has committed. */
+  /**
+   * How far the group is behind, for each partition that it has committed, by topic and partition. A group that there is not has
+   * committed nothing.
+   */
+  async groupLag(groupId: string, options: GroupLagOptions = {}): Promise<GroupLag[]> {
+    checkItems('partitions', options.partitions ?? [])
+    return groupLagOn(this.#cluster, groupId, options)
+  }
+
+  /** What the group has committed, by topic and partition. */
   groupOffsets(groupId: string, options: GroupOffsetsOptions = {}): Promise<GroupOffset[]> {
     return groupOffsetsOn(this.#cluster, groupId, options)
   }
 
-  /** Sets where a group without members goes on. */
+  /** Sets where a group without members goes on. @throws NON_EMPTY_GROUP while it has some */
   async alterGroupOffsets(
     groupId: string,
     offsets: readonly NewGroupOffset[],

@@ -17,6 +17,8 @@ import { race } from './race.ts'
 const STAGGER_MS = 500
 /** A broker that has not answered a question for so long: another one is asked beside it. */
 const SILENCE_MS = 1_000
+/** What fails as often in a row is worth a word: it is more than a broker that restarts. */
+const FAILURES_TO_TELL = 3
 const NONE: ReadonlySet<Connection> = new Set()
 
 export interface BootstrapPorts {
@@ -31,6 +33,8 @@ export class Bootstrap {
   /** To a configured address; whose node it is becomes known with the first metadata. */
   #seed: Connection | undefined
   #opening: Promise<Connection> | undefined
+  /** In a row: searches that found nothing, connections that ended before they answered anything. */
+  #failures = 0
 
   constructor(ports: BootstrapPorts) {
     this.#ports = ports
@@ -81,9 +85,10 @@ export class Bootstrap {
     return answer.value
   }
 
-  /** Hands the seed connection to the node that it turned out to be, or lets it go once another one is there. */
+  /** After metadata came. Hands the seed connection to the node that it turned out to be, or lets it go once another one is there. */
   settleSeed(): void {
     const seed = this.#seed
+    this.#failures = 0
     if (seed === undefined) return
     const { host, port } = seed.address
     const { pool, brokers } = this.#ports
@@ -131,10 +136,26 @@ export class Bootstrap {
       configured.map((address) => () => Connection.open(address, options, { signal })),
       { failures, onLate: (connection) => connection.close() },
     )
-    if (seed === undefined) throw allFailed(failures, options.brokers.map(formatAddress))
+    if (seed === undefined) {
+      const error = allFailed(failures, options.brokers.map(formatAddress))
+      this.#noteFailure(error)
+      throw error
+    }
+    seed.onClose((reason) => {
+      if (!seed.hasWorked && !seed.isGivenUp) this.#noteFailure(reason)
+    })
     this.#seed?.retire('another connection took its place')
     this.#seed = seed
     return seed
+  }
+
+  /** An option that was forgotten looks like a broker that is away: the calls go on trying, and only the log tells. */
+  #noteFailure(error: OttlaError): void {
+    // What will not pass is told to whoever asked, at once.
+    if (!error.retriable) return
+    this.#failures++
+    if (this.#failures !== FAILURES_TO_TELL) return
+    this.#ports.options.logger.warn({ err: error }, 'no broker can be used so far; the client goes on trying')
   }
 
   async #first(

@@ -30,6 +30,8 @@ export interface ChannelSettings {
   readonly maxResponseBytes: number
   /** Told of a response that asks to send nothing for a while (KIP-219). */
   readonly onThrottle: (api: Api, version: number, throttleTimeMs: number) => void
+  /** Why a broker that has sent so many responses may have closed the connection, as a question: see `Connection`. */
+  readonly doubt?: (answers: number) => string | undefined
 }
 
 export interface Call {
@@ -82,6 +84,11 @@ export class Channel {
 
   get isOpen(): boolean {
     return this.#ended === undefined && !this.#isRetired
+  }
+
+  /** How many responses have come. */
+  get answers(): number {
+    return this.#answers
   }
 
   /** Why the channel ended. */
@@ -327,7 +334,7 @@ export class Channel {
     try {
       listener(reason)
     } catch (error) {
-      this.#settings.logger.error({ error, broker: this.#settings.broker }, 'a close listener threw')
+      this.#settings.logger.error({ err: error, broker: this.#settings.broker }, 'a close listener threw')
     }
   }
 
@@ -353,10 +360,11 @@ export class Channel {
   }
 
   #closedByBroker(): OttlaError {
+    const doubt = this.#settings.doubt?.(this.#answers)
     let where = ''
     if (this.#frames.isMidFrame) where = ' in the middle of a response'
-    // ApiVersions is answered to anybody; what comes next only to those who have logged in.
-    else if (this.#answers <= 1) where = ' without an answer (does it want TLS or SASL?)'
+    else if (doubt !== undefined) where = ` without an answer (${doubt})`
+    else if (this.#answers <= 1) where = ' without an answer'
     return this.#reason(`${this.#settings.broker} closed the connection${where}`)
   }
 

@@ -6,6 +6,7 @@
  */
 import { OttlaError } from '../errors.ts'
 import { BrokerError, errorCode } from '../protocol/error-codes.ts'
+import { zeroUuid } from '../protocol/schema.ts'
 import { Bootstrap } from './bootstrap.ts'
 import { aborted, untilAborted } from './cancellation.ts'
 import type { Connection } from './connection.ts'
@@ -15,6 +16,7 @@ import { type Broker, type LeaderHint, MetadataCache, type TopicMetadata } from 
 import { MetadataRefresher } from './metadata-refresher.ts'
 import type { ClusterOptions } from './options.ts'
 import { persist } from './persist.ts'
+import { RecentTopics } from './recent-topics.ts'
 
 export type { Broker, LeaderHint, PartitionMetadata, TopicMetadata } from './metadata-cache.ts'
 export type { ClusterOptions } from './options.ts'
@@ -25,6 +27,8 @@ interface Waiting {
 
 export class Cluster {
   readonly options: ClusterOptions
+  /** What this client created a moment ago: a broker that does not know it yet lags behind. */
+  readonly recentTopics: RecentTopics
   readonly #cache = new MetadataCache()
   readonly #pool: ConnectionPool
   readonly #bootstrap: Bootstrap
@@ -34,6 +38,7 @@ export class Cluster {
 
   constructor(options: ClusterOptions) {
     this.options = options
+    this.recentTopics = new RecentTopics(options.clock)
     this.#pool = new ConnectionPool(options, (nodeId) => this.#cache.broker(nodeId))
     this.#bootstrap = new Bootstrap({
       options,
@@ -121,13 +126,15 @@ export class Cluster {
    * Where the broker creates topics that are asked for, it may create this one (`allowAutoTopicCreation`).
    * Keeps asking until `timeoutMs` (default `requestTimeoutMs`) is over, then rejects with the last reason:
    * UNKNOWN_TOPIC_OR_PARTITION, CONNECTION_FAILED, … What cannot pass by itself (INVALID_TOPIC_EXCEPTION,
-   * TOPIC_AUTHORIZATION_FAILED, SASL_FAILED) rejects at once.
+   * TOPIC_AUTHORIZATION_FAILED, SASL_FAILED) rejects at once. With `topicId` an earlier topic of the same name is not it.
    */
   async ensureTopic(
     name: string,
-    options: Waiting & { readonly timeoutMs?: number } = {},
+    options: Waiting & { readonly timeoutMs?: number; readonly topicId?: string } = {},
   ): Promise<TopicMetadata> {
-    const { signal, timeoutMs = this.options.requestTimeoutMs } = options
+    const { signal, timeoutMs = this.options.requestTimeoutMs, topicId } = options
+    const usable = (topic: TopicMetadata | undefined) =>
+      isUsable(topic) && isSame(topic, topicId) ? topic : undefined
     const known = usable(this.#cache.topic(name))
     if (known !== undefined) return known
     return this.#persist({ doing: `metadata of topic ${name}`, timeoutMs, signal }, async () => {
@@ -242,5 +249,9 @@ export class Cluster {
   }
 }
 
-const usable = (topic: TopicMetadata | undefined): TopicMetadata | undefined =>
-  topic !== undefined && topic.errorCode === 0 && topic.partitions.length > 0 ? topic : undefined
+const isUsable = (topic: TopicMetadata | undefined): topic is TopicMetadata =>
+  topic !== undefined && topic.errorCode === 0 && topic.partitions.length > 0
+
+/** A broker that is too old to tell ids is believed. */
+const isSame = (topic: TopicMetadata, topicId: string | undefined): boolean =>
+  topicId === undefined || topic.topicId === zeroUuid || topicId === zeroUuid || topic.topicId === topicId

@@ -2,7 +2,8 @@
  * The connections to the brokers of a cluster: one per (node, purpose), dialled when first asked for.
  *
  * One dial at a time per key, whoever asks. After a failed dial the next one to that node waits (with growing
- * delay), and every caller gets the cause of the last failure. A connection to a broker that is gone, or that moved
+ * delay), and every caller gets the cause of the last failure. A connection that opens and ends before it has answered a
+ * request is a failure too: a broker that greets everybody and serves nobody is not dialled without end. A connection to a broker that is gone, or that moved
  * to another address, takes no more requests and closes when it is quiet.
  *
  * A dial for a purpose of somebody's own is given up with the last who waits for it: nobody else would ever close what
@@ -33,8 +34,16 @@ interface Slot {
   opening?: Opening
 }
 
+interface Opened {
+  readonly nodeId: number
+  /** Monotonic. */
+  readonly at: number
+}
+
 interface Failures {
   count: number
+  /** Monotonic time of the last one. */
+  lastAt: number
   /** Monotonic time before which the node is not dialled again. */
   notBefore: number
 }
@@ -43,10 +52,10 @@ export class ConnectionPool {
   readonly #options: ClusterOptions
   readonly #addressOf: (nodeId: number) => Address | undefined
   readonly #slots = new Map<string, Slot>()
-  /** Of the nodes in the metadata whose last dial failed. */
+  /** Of the nodes in the metadata that nothing has worked with since the last failure. */
   readonly #failures = new Map<number, Failures>()
   /** Also those that are retired, and in no slot any more. */
-  readonly #connections = new Set<Connection>()
+  readonly #connections = new Map<Connection, Opened>()
   #stopped: OttlaError | undefined
 
   constructor(options: ClusterOptions, addressOf: (nodeId: number) => Address | undefined) {
@@ -130,7 +139,7 @@ export class ConnectionPool {
   stop(reason: OttlaError): void {
     this.#stopped = reason
     for (const { opening } of this.#slots.values()) opening?.giveUp.abort(reason)
-    for (const connection of this.#connections) connection.close(reason)
+    for (const connection of this.#connections.keys()) connection.close(reason)
     this.#slots.clear()
   }
 
@@ -146,12 +155,15 @@ export class ConnectionPool {
   }
 
   #keep(key: string, slot: Slot, connection: Connection): void {
+    const opened = { nodeId: nodeOf(key), at: this.#options.clock.monotonic() }
     slot.connection = connection
-    this.#connections.add(connection)
+    this.#connections.set(connection, opened)
     connection.onClose(() => {
+      if (this.#isOver(opened.nodeId)) this.#failures.delete(opened.nodeId)
       this.#connections.delete(connection)
       if (slot.connection === connection) delete slot.connection
       this.#drop(key, slot)
+      if (!connection.hasWorked && !connection.isGivenUp) this.#noteFailure(opened.nodeId)
     })
   }
 
@@ -166,7 +178,6 @@ export class ConnectionPool {
         connection.close(signal.reason)
         throw signal.reason
       }
-      this.#failures.delete(nodeId)
       opening.connection = connection
       this.#keep(key, slot, connection)
       return connection
@@ -210,11 +221,24 @@ export class ConnectionPool {
 
   #noteFailure(nodeId: number): void {
     const { clock, random, minBackoffMs: minMs, maxBackoffMs: maxMs } = this.#options
-    // It may have left while it was dialled.
-    if (this.#addressOf(nodeId) === undefined) return
-    const count = this.#failures.get(nodeId)?.count ?? 0
+    // It may have left while it was dialled. What fails of one cause, on several connections, is one failure.
+    if (this.#addressOf(nodeId) === undefined || this.isBackingOff(nodeId)) return
+    const count = this.#isOver(nodeId) ? 0 : (this.#failures.get(nodeId)?.count ?? 0)
     const delayMs = backoffMs(count, { minMs, maxMs }, random)
-    this.#failures.set(nodeId, { count: count + 1, notBefore: clock.monotonic() + delayMs })
+    const lastAt = clock.monotonic()
+    this.#failures.set(nodeId, { count: count + 1, lastAt, notBefore: lastAt + delayMs })
+  }
+
+  /**
+   * Failures of a node are over when a connection that was opened after the last one has worked. One that is older proves
+   * nothing: a broker may serve metadata to it and close whatever asks for more.
+   */
+  #isOver(nodeId: number): boolean {
+    const lastAt = this.#failures.get(nodeId)?.lastAt ?? Number.NEGATIVE_INFINITY
+    for (const [connection, opened] of this.#connections) {
+      if (opened.nodeId === nodeId && opened.at > lastAt && connection.hasWorked) return true
+    }
+    return false
   }
 }
 

@@ -67,6 +67,9 @@ export class Connection {
   #throttledUntil = 0
   #throttleTimer: Timer | undefined
   #renewTimer: Timer | undefined
+  /** Responses that came while it was opened. */
+  #openingAnswers = 0
+  #isGivenUp = false
 
   private constructor(address: Address, settings: ConnectionSettings, stream: Duplex) {
     this.address = address
@@ -81,6 +84,7 @@ export class Connection {
       broker: this.#broker,
       maxResponseBytes: settings.maxResponseBytes,
       onThrottle: (api, version, throttleTimeMs) => this.#throttle(api, version, throttleTimeMs),
+      doubt: (answers) => this.#doubt(answers),
     })
     this.#channel.onClose(() => this.#clearTimers())
   }
@@ -102,11 +106,12 @@ export class Connection {
     const onAbort = () => giveUp.abort(aborted(`the connection to ${broker}`, signal as AbortSignal))
     signal?.addEventListener('abort', onAbort, { once: true })
     const { clock, connectTimeoutMs } = settings
+    let connection: Connection | undefined
     const clearDeadline = fairDeadline(clock, connectTimeoutMs, () => {
-      const message = `${broker} was not ready within ${connectTimeoutMs} ms`
+      const doubt = connection === undefined ? undefined : connection.#doubt(connection.#channel.answers)
+      const message = `${broker} was not ready within ${connectTimeoutMs} ms${doubt === undefined ? '' : ` (${doubt})`}`
       giveUp.abort(new OttlaError('CONNECTION_FAILED', message, { retriable: true, broker }))
     })
-    let connection: Connection | undefined
     try {
       const stream = await openTransport(address, settings, giveUp.signal)
       connection = new Connection(address, settings, stream)
@@ -130,6 +135,16 @@ export class Connection {
 
   get isOpen(): boolean {
     return this.#channel.isOpen
+  }
+
+  /** Whether it has answered anything beside what opening it takes. */
+  get hasWorked(): boolean {
+    return this.#channel.answers > this.#openingAnswers
+  }
+
+  /** Whether it was this side that ended it, or lets it end. */
+  get isGivenUp(): boolean {
+    return this.#isGivenUp
   }
 
   /** Whether more is written than the stream takes: a caller that can wait should, until `drained`. */
@@ -193,12 +208,14 @@ export class Connection {
 
   /** Ends the connection; everything in flight rejects with CONNECTION_CLOSED. */
   close(reason?: OttlaError): void {
+    this.#isGivenUp = true
     this.#channel.close(reason ?? this.#reason('this client closed the connection'))
     this.#clearTimers()
   }
 
   /** Takes no new requests and closes when the last one is answered. */
   retire(reason: string): void {
+    this.#isGivenUp = true
     this.#channel.retire(this.#reason(reason))
   }
 
@@ -208,6 +225,7 @@ export class Connection {
     await this.#negotiate()
     const { sasl } = this.#settings
     if (sasl !== undefined) this.#renewAfter(await authenticate(sasl, this.#saslTransport()))
+    this.#openingAnswers = this.#channel.answers
   }
 
   /** Asks in the highest version that we know, and lower ones as long as the broker does not know that (KIP-511). */
@@ -289,6 +307,18 @@ export class Connection {
       this.#throttleTimer = undefined
       this.#channel.release()
     }, throttleTimeMs)
+  }
+
+  /**
+   * A listener for TLS closes what does not begin with a handshake. One for SASL answers ApiVersions to anybody, and closes
+   * at whatever comes next from those who have not logged in.
+   */
+  #doubt(answers: number): string | undefined {
+    const { tls, sasl } = this.#settings
+    if (answers === 0)
+      return tls === undefined ? 'does the port want TLS? The option tls is not set' : undefined
+    if (answers > Math.max(1, this.#openingAnswers) || sasl !== undefined) return undefined
+    return 'does the port want SASL? The option sasl is not set'
   }
 
   #clearTimers(): void {

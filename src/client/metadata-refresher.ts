@@ -77,7 +77,7 @@ export class MetadataRefresher {
       try {
         listener()
       } catch (error) {
-        this.#ports.options.logger.error({ error }, 'a metadata listener threw')
+        this.#ports.options.logger.error({ err: error }, 'a metadata listener threw')
       }
     }
   }
@@ -214,7 +214,7 @@ export class MetadataRefresher {
     this.#ageTimer = clock.setTimeout(() => {
       this.#ageTimer = undefined
       this.refresh([], false).catch((error: unknown) => {
-        logger.warn({ error }, 'the metadata could not be refreshed')
+        logger.warn({ err: error }, 'the metadata could not be refreshed')
       })
     }, delayMs)
   }

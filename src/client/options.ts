@@ -65,6 +65,7 @@ const addresses: Check<readonly Address[]> = (value, fail) => {
   if (!Array.isArray(texts) || texts.length === 0) return fail('host:port, or a list of them')
   const parsed = texts.map((text) => (typeof text === 'string' ? parseAddress(text) : undefined))
   const wrong = parsed.indexOf(undefined)
+  if (wrong >= 0 && texts === value) return fail('host:port', texts[wrong], `[${wrong}]`)
   if (wrong >= 0) return fail('host:port, or a list of them', texts[wrong])
   return Object.freeze(parsed as Address[])
 }

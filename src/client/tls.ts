@@ -44,10 +44,12 @@ const pem = (value: unknown, fail: Fail): Pem =>
     ? value
     : fail('PEM text or its bytes')
 
+const pems = is.list(pem, 'PEM texts')
+
 const table = {
   ca: {
     check: (value: unknown, fail: Fail): Pem | readonly Pem[] | undefined =>
-      Array.isArray(value) ? value.map((one) => pem(one, fail)) : pem(value, fail),
+      Array.isArray(value) ? pems(value, fail) : pem(value, fail),
     default: undefined,
   },
   cert: { check: is.optional(pem), default: undefined },

@@ -80,7 +80,7 @@ async function askOne<Q extends Question, T>(
   } catch (error) {
     signal.throwIfAborted()
     if (!mayPass(error)) throw error
-    cluster.options.logger.warn({ error, nodeId }, `asking for ${doing} partitions failed`)
+    cluster.options.logger.warn({ err: error, nodeId }, `asking for ${doing} partitions failed`)
     return
   }
   const asked = new Map(questions.map((question) => [partitionKey(question), question]))
@@ -108,6 +108,6 @@ export async function refreshQuietly(
   } catch (error) {
     signal.throwIfAborted()
     if (!mayPass(error)) throw error
-    cluster.options.logger.warn({ error }, 'refreshing the metadata failed')
+    cluster.options.logger.warn({ err: error }, 'refreshing the metadata failed')
   }
 }

@@ -213,7 +213,7 @@ export class BrokerFetch {
     }
     // Session errors pass with a new session; nothing else is answered for the request as a whole.
     const { logger } = this.#ports.cluster.options
-    logger.info({ nodeId: this.nodeId, error: errorName(code) }, 'the fetch session begins anew')
+    logger.info({ nodeId: this.nodeId, code: errorName(code) }, 'the fetch session begins anew')
     this.#session.reset()
     return false
   }
@@ -237,7 +237,7 @@ export class BrokerFetch {
   async #afterFailure(error: unknown): Promise<void> {
     const { cluster, onFatal, onTrouble } = this.#ports
     if (!mayPass(error)) return onFatal(asOttlaError(error))
-    cluster.options.logger.warn({ error, nodeId: this.nodeId }, 'fetching failed and is tried again')
+    cluster.options.logger.warn({ err: error, nodeId: this.nodeId }, 'fetching failed and is tried again')
     onTrouble()
     try {
       await pauseBefore(this.#failures++, cluster.options, this.#closing.signal)

@@ -160,7 +160,7 @@ export class Committer {
     } catch (error) {
       if (this.#isStopped) return false
       if (!mayPass(error)) this.#ports.onFatal(error as OttlaError)
-      else this.#ports.cluster.options.logger.warn({ error }, 'a commit failed and will be tried again')
+      else this.#ports.cluster.options.logger.warn({ err: error }, 'a commit failed and will be tried again')
       return false
     }
   }
@@ -222,7 +222,7 @@ export class Committer {
     try {
       options.onCommit?.({ generation, offsets, ...refused })
     } catch (error) {
-      cluster.options.logger.error({ error }, 'onCommit threw')
+      cluster.options.logger.error({ err: error }, 'onCommit threw')
     }
   }
 

@@ -1,6 +1,7 @@
 /**
  * The options of a consumer: what each means, its default, and what is checked when the consumer is made.
  */
+import { constants } from 'node:os'
 import { OttlaError } from '../errors.ts'
 import { type Check, is, resolveOptions, wrongOption } from '../util/options.ts'
 import type { AssignorName } from './assignment.ts'
@@ -115,10 +116,9 @@ const bytes = (least: number) => is.integer(least, 0x7fff_ffff)
 
 const names: Check<readonly string[]> = (value, fail) => {
   const isName = (item: unknown) => typeof item === 'string' && item !== ''
-  const expected = "a list of topic names, such as ['orders']"
-  if (!Array.isArray(value) || value.length === 0) return fail(expected)
+  if (!Array.isArray(value) || value.length === 0) return fail("a list of topic names, such as ['orders']")
   const wrong = value.findIndex((item) => !isName(item))
-  if (wrong >= 0) return fail(expected, value[wrong])
+  if (wrong >= 0) return fail("the name of a topic, such as 'orders'", value[wrong], `[${wrong}]`)
   return Object.freeze([...new Set(value as string[])])
 }
 
@@ -134,17 +134,25 @@ const isWhole = (value: unknown): value is number => Number.isSafeInteger(value)
 
 const assignorNames: Check<readonly AssignorName[]> = (value, fail) => {
   const known = ['range', 'roundrobin', 'cooperative-sticky']
-  const expected = `a list with at least one of ${known.join(', ')}`
-  if (!Array.isArray(value) || value.length === 0) return fail(expected)
+  const choices = `one of ${known.join(', ')}`
+  if (!Array.isArray(value) || value.length === 0) return fail(`a list with at least ${choices}`)
   const wrong = value.findIndex((name) => !known.includes(name))
-  return wrong < 0 ? Object.freeze([...new Set(value as AssignorName[])]) : fail(expected, value[wrong])
+  if (wrong >= 0) return fail(choices, value[wrong], `[${wrong}]`)
+  return Object.freeze([...new Set(value as AssignorName[])])
 }
 
+/** The system does these by itself; a process is not told. */
+const UNCATCHABLE = ['SIGKILL', 'SIGSTOP']
+
 const signals: Check<readonly NodeJS.Signals[]> = (value, fail) => {
-  const expected = "a list of signals, such as ['SIGTERM']"
-  if (!Array.isArray(value)) return fail(expected)
-  const wrong = value.findIndex((name) => !/^SIG[A-Z0-9]+$/.test(name))
-  return wrong < 0 ? Object.freeze([...new Set(value as NodeJS.Signals[])]) : fail(expected, value[wrong])
+  if (!Array.isArray(value)) return fail("a list of signals, such as ['SIGTERM']")
+  for (const [index, name] of value.entries()) {
+    if (!Object.hasOwn(constants.signals, name))
+      return fail("a signal of this system, such as 'SIGTERM'", name, `[${index}]`)
+    if (UNCATCHABLE.includes(name))
+      return fail('a signal that a process can catch, which SIGKILL and SIGSTOP are not', name, `[${index}]`)
+  }
+  return Object.freeze([...new Set(value as NodeJS.Signals[])])
 }
 
 const failureTable = {

@@ -265,7 +265,7 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
   #fail(error: unknown): void {
     if (this.#failure !== undefined || this.#state !== 'running') return
     this.#failure = asOttlaError(error)
-    this.#cluster.options.logger.error({ error, groupId: this.groupId }, 'the consumer stops')
+    this.#cluster.options.logger.error({ err: error, groupId: this.groupId }, 'the consumer stops')
     void this.stop()
   }
 

@@ -306,7 +306,7 @@ export class Consumption {
         try {
           await onRebalance?.({ type, partitions: named, owned, memberId, generation })
         } catch (error) {
-          logger.error({ error, groupId }, 'onRebalance threw')
+          logger.error({ err: error, groupId }, 'onRebalance threw')
         }
       },
       isLate ? 0 : drainTimeoutMs,
@@ -319,7 +319,7 @@ export class Consumption {
     try {
       this.#options.onFenced?.(report)
     } catch (error) {
-      logger.error({ error }, 'onFenced threw')
+      logger.error({ err: error }, 'onFenced threw')
     }
   }
 }

@@ -68,11 +68,6 @@ export class CoordinatorLink {
     this.#nodeId = other.#nodeId
   }
 
-  /** Finds the coordinator and connects to it. */
-  async connect(): Promise<void> {
-    await this.#open()
-  }
-
   async #open(): Promise<Connection> {
     const { cluster, groupId, purpose, signal } = this.#options
     if (this.#nodeId === undefined) {

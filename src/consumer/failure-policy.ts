@@ -56,7 +56,7 @@ export class FailurePolicy {
     const { topic, partition: number } = partition
     if (partition.isDraining) return 'left'
     if (attempt > retries) return 'over'
-    logger.warn({ error, topic, partition: number, attempt }, 'a handler failed and is called again')
+    logger.warn({ err: error, topic, partition: number, attempt }, 'a handler failed and is called again')
     try {
       await sleep(clock, backoffMs(attempt - 1, { minMs, maxMs }, random), partition.ending)
     } catch {
@@ -87,7 +87,10 @@ export class FailurePolicy {
     onSkip: ResolvedConsumerOptions['onSkip'],
   ): Promise<void> {
     const { topic, partition: number } = partition
-    this.#cluster.options.logger.error({ error, topic, partition: number, offset, lastOffset }, 'skipped')
+    this.#cluster.options.logger.error(
+      { err: error, topic, partition: number, offset, lastOffset },
+      'skipped',
+    )
     try {
       await onSkip?.({
         topic,

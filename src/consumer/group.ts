@@ -91,7 +91,7 @@ export class Group {
       intervalMs: options.heartbeatIntervalMs,
       sessionTimeoutMs: options.sessionTimeoutMs,
       onAnswer: (code, identity) => this.#onHeartbeat(code, identity),
-      onFailure: (error) => cluster.options.logger.warn({ error }, 'a heartbeat failed'),
+      onFailure: (error) => cluster.options.logger.warn({ err: error }, 'a heartbeat failed'),
       onSessionOver: () => this.#loseIfOver(),
     })
   }
@@ -146,7 +146,7 @@ export class Group {
       )
     } catch (error) {
       // The session timeout will end the membership.
-      cluster.options.logger.warn({ error, groupId: options.groupId }, 'leaving the group failed')
+      cluster.options.logger.warn({ err: error, groupId: options.groupId }, 'leaving the group failed')
     }
   }
 
@@ -297,7 +297,7 @@ export class Group {
       fail(asOttlaError(error))
       return false
     }
-    logger.warn({ error, groupId: options.groupId }, 'joining the group failed and is tried again')
+    logger.warn({ err: error, groupId: options.groupId }, 'joining the group failed and is tried again')
     this.#loseIfOver()
     try {
       await pauseBefore(this.#attempt++, cluster.options, signal)

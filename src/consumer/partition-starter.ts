@@ -155,7 +155,7 @@ export class PartitionStarter {
     try {
       this.#ports.options.onReset?.(report)
     } catch (error) {
-      this.#ports.cluster.options.logger.error({ error }, 'onReset threw')
+      this.#ports.cluster.options.logger.error({ err: error }, 'onReset threw')
     }
   }
 

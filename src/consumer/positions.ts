@@ -70,7 +70,7 @@ export class Positions {
       } catch (error) {
         signal.throwIfAborted()
         if (!mayPass(error)) throw error
-        this.#cluster.options.logger.warn({ error }, 'fetching the committed offsets failed')
+        this.#cluster.options.logger.warn({ err: error }, 'fetching the committed offsets failed')
       }
       if (open.length > 0) await pauseBefore(attempt, this.#cluster.options, signal)
       open = open.filter(({ isDraining }) => !isDraining)

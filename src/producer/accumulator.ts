@@ -32,6 +32,8 @@ export interface AccumulatorParts {
   readonly onDue: (partition: ProducerPartition) => void
   /** `endTurn` is to be called when the turn ends. */
   readonly atTurnEnd: () => void
+  /** Memory came back without anything being settled. */
+  readonly onFreed: () => void
 }
 
 interface Lingering {
@@ -185,6 +187,7 @@ export class Accumulator {
   #discard(batch: Batch): void {
     batch.release(true)
     this.#parts.generations.leave(batch.generation)
+    this.#parts.onFreed()
   }
 
   #schedule(): void {

@@ -220,7 +220,7 @@ export class Delivery {
 
   #call(listener: DeliveryListener, report: DeliveryReport): void {
     const onError = (error: unknown) => {
-      this.#parts.logger.error({ error, topic: report.topic }, 'a delivery listener threw')
+      this.#parts.logger.error({ err: error, topic: report.topic }, 'a delivery listener threw')
     }
     try {
       const outcome: unknown = listener(report)
@@ -231,7 +231,7 @@ export class Delivery {
   }
 
   #warn(topic: string, records: number, error: OttlaError): void {
-    this.#parts.logger.warn({ topic, records, code: error.code, error }, 'records were not delivered')
+    this.#parts.logger.warn({ topic, records, code: error.code, err: error }, 'records were not delivered')
   }
 }
 

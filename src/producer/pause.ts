@@ -71,7 +71,10 @@ export class Pauses {
       await cluster.refresh({ topics: [partition.topic.name], signal })
     } catch (error) {
       // No broker told anything: the next attempt finds out for itself.
-      cluster.options.logger.debug({ error, topic: partition.topic.name }, 'no new metadata after a failure')
+      cluster.options.logger.debug(
+        { err: error, topic: partition.topic.name },
+        'no new metadata after a failure',
+      )
     }
     pause.awaitsMetadata = false
     this.#endIfOver(partition, pause)

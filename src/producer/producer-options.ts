@@ -1,4 +1,5 @@
 /** The options of a producer: their meaning, defaults and checks. */
+import { canCompress } from '../protocol/compression.ts'
 import type { Compression } from '../protocol/record-batch.ts'
 import { is, type OptionTable, type Resolved, resolveOptions, wrongOption } from '../util/options.ts'
 import type { Partitioner } from './partitioners.ts'
@@ -155,6 +156,10 @@ export function resolveProducerOptions(given: ProducerOptions | undefined): Prod
   if (options.retryBackoffMaxMs < options.retryBackoffMs) {
     const expected = `retryBackoffMs (${options.retryBackoffMs}) at least`
     throw refuse('retryBackoffMaxMs', expected, options.retryBackoffMaxMs)
+  }
+  if (!canCompress(options.compression)) {
+    const expected = "'none', 'gzip' or 'zstd' where there is no WebAssembly (node --jitless)"
+    throw refuse('compression', expected, options.compression)
   }
   checkLevel(options.compression, options.compressionLevel)
   const { lingerBytes = options.maxBatchBytes, lingerRecords = Number.POSITIVE_INFINITY } = options

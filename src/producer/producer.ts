@@ -130,7 +130,7 @@ export class Producer {
       onWake,
       atTurnEnd,
     }
-    this.#accumulator = new Accumulator({ ...shared, onDue: onWake })
+    this.#accumulator = new Accumulator({ ...shared, onDue: onWake, onFreed: onRoom })
     this.#identity = new IdentitySource(cluster, settings, signal)
     this.#pauses = new Pauses({ cluster, settings, signal, onEnd: onWake })
     this.#topics = this.#makeTopics(queue, onWake)

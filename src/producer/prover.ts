@@ -51,7 +51,7 @@ export class Prover {
       if (evidence.kind === 'unable') {
         const { reason } = evidence
         logger.warn(
-          { ...place, error: reason },
+          { ...place, err: reason },
           'deliveries cannot be proved: batches are sent again one by one',
         )
       }
@@ -61,7 +61,7 @@ export class Prover {
       outcomes.proved(partition, window.proved(this.#proofOf(partition, evidence)), places)
     } catch (error) {
       // Asked for again with the next step, as long as somebody waits for it.
-      if (!signal.aborted) logger.debug({ ...place, error }, 'a proof of delivery was not completed')
+      if (!signal.aborted) logger.debug({ ...place, err: error }, 'a proof of delivery was not completed')
       if (error instanceof OttlaError) partition.lastError = error
       window.endProof()
     }

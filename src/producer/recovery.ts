@@ -201,7 +201,7 @@ async function placesOf(
     })
   } catch (error) {
     if (!isLast && error instanceof OttlaError && !isForGood(error)) throw error
-    cluster.options.logger.debug({ error, topic, partition }, 'offsets of proved records were not found')
+    cluster.options.logger.debug({ err: error, topic, partition }, 'offsets of proved records were not found')
     return new Map()
   }
 }

@@ -61,7 +61,7 @@ export class SizeLimits {
       topic.limitUntil = this.#cluster.options.clock.monotonic() + TOLD_FOR_MS
     } catch (error) {
       // No right to read the configuration, or no answer: the guess stands.
-      this.#cluster.options.logger.debug({ error, topic: topic.name }, `${CONFIG} could not be read`)
+      this.#cluster.options.logger.debug({ err: error, topic: topic.name }, `${CONFIG} could not be read`)
     } finally {
       topic.isLearning = false
     }

@@ -92,7 +92,10 @@ export class Topics {
           return this.#forget(topic, topic.lastError)
         }
         if (topic.spool.length === 0) return this.#forget(topic, undefined)
-        cluster.options.logger.debug({ error, topic: topic.name }, 'a topic’s partitions are not known yet')
+        cluster.options.logger.debug(
+          { err: error, topic: topic.name },
+          'a topic’s partitions are not known yet',
+        )
       }
       await sleep(clock, backoffMs(attempt, { minMs, maxMs }, random), signal).catch(() => undefined)
     }

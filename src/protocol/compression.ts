@@ -24,6 +24,13 @@ let wasm: WasmCodecs | undefined
 const codecs = (): WasmCodecs =>
   (wasm ??= createRequire(import.meta.url)('@platformatic/wasm-utils') as WasmCodecs)
 
+/**
+ * Whether batches can be written with it in this process: lz4 and snappy are written by WebAssembly, which `node --jitless` has
+ * not. Reading needs none.
+ */
+export const canCompress = (kind: Compression): boolean =>
+  (kind !== 'lz4' && kind !== 'snappy') || 'WebAssembly' in globalThis
+
 export interface CompressOptions {
   /** For gzip (1 to 9) and zstd (1 to 22); the others have none. Default the codec's own. */
   readonly level?: number | undefined

@@ -1,4 +1,7 @@
-/** What Ottla logs to, when it is given something: the part of pino, and of console, that all loggers share. */
+/**
+ * What Ottla logs to, when it is given something: the part of pino that most loggers share. An error is the field `err`, by
+ * which pino prints it with its stack and cause, and bunyan with its standard serializers.
+ */
 export interface Logger {
   debug(fields: object, message: string): void
   info(fields: object, message: string): void

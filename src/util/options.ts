@@ -4,8 +4,11 @@
  */
 import { OttlaError } from '../errors.ts'
 
-/** Says what would have been right; `wrong` is the part of the value that is not, when that is not all of it. */
-export type Fail = (expected: string, wrong?: unknown) => never
+/**
+ * Says what would have been right; `wrong` is the part of the value that is not, when that is not all of it, and `place` where
+ * it is in a list: `[2]`.
+ */
+export type Fail = (expected: string, wrong?: unknown, place?: string) => never
 
 /** Checks one value. Returns what to keep, or throws through `fail`. */
 export type Check<T> = (value: unknown, fail: Fail) => T
@@ -50,8 +53,8 @@ export function resolveOptions<const T extends OptionTable>(
       if (!('default' in option)) throw missing({ owner, name }, option)
       resolved[name] = option.default
     } else {
-      resolved[name] = option.check(value, (expected, wrong = value) => {
-        throw wrongOption({ owner, name }, expected, wrong)
+      resolved[name] = option.check(value, (expected, wrong = value, place = '') => {
+        throw wrongOption({ owner, name: `${name}${place}` }, expected, wrong)
       })
     }
   }
@@ -162,7 +165,9 @@ export const is = {
     <T>(inner: Check<T>, items: string): Check<readonly T[]> =>
     (value, fail) =>
       Array.isArray(value)
-        ? value.map((item) => inner(item, (expected) => fail(`a list of ${items}, each ${expected}`, item)))
+        ? value.map((item, index) =>
+            inner(item, (expected, wrong = item, place = '') => fail(expected, wrong, `[${index}]${place}`)),
+          )
         : fail(`a list of ${items}`),
   /** Also takes what `inner` takes. */
   optional:

@@ -261,7 +261,11 @@ const wrongOptions: [options: object, path: string, message: RegExp][] = [
   [{ sasl: { users: 'ada:hunter2' } }, 'sasl.users', /must be passwords by user name.*, not a string/],
   [{ sasl: { users: ['ada'] } }, 'sasl.users', /must be passwords by user name.*, not an object/],
   [{ sasl: { users: { ada: 4711 } } }, 'sasl.users.ada', /a string that is not empty, not a number/],
-  [{ sasl: { users: {}, mechanisms: ['SCRAM'] } }, 'sasl.mechanisms', /each "PLAIN" or .*, not "SCRAM"/],
+  [
+    { sasl: { users: {}, mechanisms: ['SCRAM'] } },
+    'sasl.mechanisms[0]',
+    /must be "PLAIN" or .*, not "SCRAM"/,
+  ],
   [{ tls: {} }, 'tls.key', /option key is required: give PEM text or a Buffer of it/],
   [{ tls: { key: 'k', crt: 'c' } }, 'tls.crt', /did you mean cert\?/],
 ]

@@ -172,6 +172,29 @@ test('consume reads all partitions to their end and commits nothing', async () =
   assert.deepEqual(await json('groups list'), [], 'no group is left behind')
 })
 
+test('consume of some partitions reads these, from where it is told', async () => {
+  cluster.createTopic('parts', 3)
+  const lines = [0, 1, 2].flatMap((partition) =>
+    ['a', 'b'].map((value) => ({ partition, value: `${value}${partition}` })),
+  )
+  const input = lines.map((line) => `${JSON.stringify(line)}\n`).join('')
+  assert.equal((await cli('produce parts --json', input)).code, 0)
+  const read = async (args: string) => {
+    const { code, stdout, stderr } = await cli(`consume parts -e ${args}`)
+    assert.equal(code, 0, stderr)
+    return stdout.trimEnd().split('\n').toSorted()
+  }
+  assert.deepEqual(await read('--partition 1'), ['a1', 'b1'])
+  assert.deepEqual(await read('-p 0,2 --from 1'), ['b0', 'b2'])
+  assert.deepEqual(await read('-p 2 --from latest'), [''])
+  assert.equal((await cli('consume parts -p 0 --max 1')).stdout, 'a0\n')
+  const absent = await cli('consume parts -p 0,7')
+  assert.deepEqual([absent.code, absent.stderr], [1, 'ottla: There is no partition 7 of parts.\n'])
+  const shared = await cli('consume parts -p 0 -g readers')
+  assert.equal(shared.code, 2)
+  assert.match(shared.stderr, /--partition and --group do not go together/)
+})
+
 for (const [how, args] of [
   ['with a limit', ['consume', 'left', '--max', '1']],
   ['by its reader', ['consume', 'left']],
@@ -272,4 +295,50 @@ test('a broker that does not answer is an error in one sentence', async () => {
   const { code, stderr } = await runCli(['topics', 'list', '-b', '127.0.0.1:1', '--timeout-ms', '500'])
   assert.equal(code, 1)
   assert.match(stderr, /^ottla: .*127\.0\.0\.1:1.*ECONNREFUSED.*\n$/)
+})
+
+for (const [what, apis] of [
+  ['the coordinator', ['FindCoordinator', 'Heartbeat', 'OffsetCommit', 'LeaveGroup', 'DeleteGroups']],
+  ['every broker', ['Metadata']],
+] as const) {
+  test(`consume without a group ends promptly at SIGINT while ${what} is away`, async (t) => {
+    cluster.createTopic(`away-${apis.length}`, 1)
+    await cli(`produce away-${apis.length}`, 'a\n')
+    const hang = () => {
+      const faults = apis.map((api) => cluster.faults.on({ api }, 'swallow'))
+      t.after(() => {
+        for (const fault of faults) fault.remove()
+      })
+      return faults
+    }
+    const isDeaf = apis.length === 1
+    const early = isDeaf ? hang() : []
+    const child = startCli(['consume', `away-${apis.length}`], env())
+    const closed = once(child, 'close')
+    if (isDeaf) while (early[0]?.hits === 0) await new Promise(setImmediate)
+    else {
+      await once(child.stdout, 'data')
+      hang()
+    }
+    const asked = performance.now()
+    child.kill('SIGINT')
+    assert.deepEqual(await closed, [130, null])
+    assert.ok(performance.now() - asked < 4_000, `it took ${performance.now() - asked} ms`)
+  })
+}
+
+test('a second SIGINT ends consume at once, whatever the first one waits for', async (t) => {
+  cluster.createTopic('twice', 1)
+  await cli('produce twice', 'a\n')
+  const child = startCli(['consume', 'twice', '-g', 'twice'], env())
+  const closed = once(child, 'close')
+  await once(child.stdout, 'data')
+  const leaving = cluster.faults.on({ api: 'OffsetCommit' }, 'swallow')
+  t.after(() => leaving.remove())
+  child.kill('SIGINT')
+  while (leaving.hits === 0) await new Promise(setImmediate)
+  const asked = performance.now()
+  child.kill('SIGINT')
+  assert.deepEqual(await closed, [null, 'SIGINT'])
+  assert.ok(performance.now() - asked < 1_000)
 })

@@ -40,7 +40,7 @@ const wrong: [args: string, message: RegExp][] = [
   ['consume t --from noon', /It must be earliest, latest, an offset, or a time/],
   ['consume t --from -5', /It must be earliest, latest, an offset, or a time/],
   ['consume t --from 2026-31-01', /It must be earliest, latest, an offset, or a time/],
-  ['consume t -b nowhere', /kafka: option brokers must be host:port/],
+  ['consume t -b nowhere', /kafka: option brokers\[0\] must be host:port/],
   ['dev --listen 9092', /It must look like host:port/],
   ['dev --topic a:b', /It must look like name or name:partitions/],
   ['dev --listen 127.0.0.1:65535 --brokers 3', /there are not 3 ports from there/],

@@ -19,9 +19,9 @@ const wrong: [call: keyof Admin, args: readonly unknown[], path: string, message
   ['createTopics', [[{ name: 'a', partitions: '3' }]], 'topics[0].partitions', /a whole number, not "3"/],
   [
     'createTopics',
-    [[{ name: 'a', configs: { 'retention.ms': 5 } }]],
+    [[{ name: 'a', configs: { 'retention.ms': null } }]],
     'topics[0].configs',
-    /a string for retention\.ms, not 5/,
+    /a string, a number or a boolean for retention\.ms, not null/,
   ],
   ['createPartitions', [[{ topic: 'orders' }]], 'newPartitions[0].count', /a whole number, it is missing/],
   ['describeTopics', ['orders'], 'names', /a list of names, not "orders"/],
@@ -42,10 +42,11 @@ const wrong: [call: keyof Admin, args: readonly unknown[], path: string, message
   ['describeConfigs', [[{ type: 'topics', name: 'orders' }]], 'resources[0].type', /not "topics"/],
   [
     'alterConfigs',
-    [[{ type: 'topic', name: 'orders', configs: { 'retention.ms': 5 } }]],
+    [[{ type: 'topic', name: 'orders', configs: { 'retention.ms': Number.NaN } }]],
     'changes[0].configs',
-    /a string, null, \{ append \} or \{ subtract \} for retention\.ms, not 5/,
+    /a string, a number, a boolean, null, \{ append \} or \{ subtract \} for retention\.ms, not NaN/,
   ],
+  ['groupLag', ['g', { partitions: [{ topic: 'orders' }] }], 'partitions[0].partition', /it is missing/],
 ]
 
 for (const [call, args, path, message] of wrong) {

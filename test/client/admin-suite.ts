@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test'
 import { Admin, PartialFailureError } from '../../src/client/admin.ts'
 import { Cluster } from '../../src/client/cluster.ts'
 import { resolveClientOptions } from '../../src/client/options.ts'
+import { Consumer } from '../../src/consumer/consumer.ts'
 import { initProducerId, produce } from '../../src/protocol/messages/index.ts'
 import { encodeRecordBatch } from '../../src/protocol/record-batch.ts'
 import { eventually, rejection } from './support.ts'
@@ -81,7 +82,8 @@ export function adminSuite(name: string, start: () => Promise<Target>): void {
         ],
         'what was said is set, and nothing else',
       )
-      assert.ok((await admin.listTopics()).some((topic) => topic.name === name))
+      // Each call asks any broker: another one may still lag behind.
+      await eventually(async () => assert.ok((await admin.listTopics()).some((topic) => topic.name === name)))
       await rejection(admin.createTopics([{ name }]), 'TOPIC_ALREADY_EXISTS')
       await admin.deleteTopics([name])
       await rejection(admin.deleteTopics([name]), 'UNKNOWN_TOPIC_OR_PARTITION')
@@ -134,6 +136,45 @@ export function adminSuite(name: string, start: () => Promise<Target>): void {
         ],
       )
       assert.equal((await admin.describeTopics([good])).length, 1)
+    })
+
+    test('topics: numbers and booleans as settings, at creation and later', async () => {
+      const name = fresh()
+      const given = { 'retention.ms': 5_000_000, 'min.cleanable.dirty.ratio': 0.25, preallocate: true }
+      await admin.createTopics([{ name, partitions: 1, replicas: 1, configs: given }])
+      const names = Object.keys(given)
+      const read = async () => {
+        const [found] = await admin.describeConfigs([{ type: 'topic', name }], { names })
+        return Object.fromEntries(found?.entries.map((entry) => [entry.name, entry.value]) ?? [])
+      }
+      const expected = { 'retention.ms': '5000000', 'min.cleanable.dirty.ratio': '0.25', preallocate: 'true' }
+      await eventually(async () => assert.deepEqual(await read(), expected))
+      const configs = { 'retention.ms': 6_000_000, preallocate: false }
+      await admin.alterConfigs([{ type: 'topic', name, configs }])
+      const altered = { ...expected, 'retention.ms': '6000000', preallocate: 'false' }
+      await eventually(async () => assert.deepEqual(await read(), altered))
+    })
+
+    test('topics: one that is there already is no error where that is said, and is told as it is', async () => {
+      const [old, young] = [fresh(), fresh()]
+      const [made] = await admin.createTopics([{ name: old, partitions: 3, replicas: 1 }])
+      const wanted = [
+        { name: young, partitions: 2, replicas: 1 },
+        { name: old, partitions: 5, replicas: 1 },
+      ]
+      await rejection(admin.createTopics(wanted.slice(1)), 'TOPIC_ALREADY_EXISTS')
+      const created = await admin.createTopics(wanted, { ifNotExists: true })
+      assert.deepEqual(
+        created.map(({ name, partitions, replicas }) => ({ name, partitions, replicas })),
+        [wanted[0], { name: old, partitions: 3, replicas: 1 }],
+      )
+      assert.equal(created[1]?.topicId, made?.topicId)
+      const [again] = await admin.createTopics([{ name: old }], { ifNotExists: true, validateOnly: true })
+      assert.equal(again?.partitions, 3)
+      await rejection(
+        admin.createTopics([{ name: 'not a topic' }], { ifNotExists: true }),
+        'INVALID_TOPIC_EXCEPTION',
+      )
     })
 
     test('partitions: added, never fewer', async () => {
@@ -220,6 +261,62 @@ export function adminSuite(name: string, start: () => Promise<Target>): void {
       assert.deepEqual(await admin.groupOffsets(groupId), [])
     })
 
+    test('groups: how far one is behind, also where it has committed nothing or there is no such place', async () => {
+      const [topic, other] = [await topicWith(10), await topicWith(1)]
+      const groupId = fresh('group')
+      assert.deepEqual(await admin.groupLag(groupId), [])
+      await admin.alterGroupOffsets(groupId, [
+        { topic, partition: 1, offset: 0 },
+        { topic, partition: 0, offset: 3 },
+        { topic: other, partition: 0, offset: 1 },
+      ])
+      const places = (await admin.groupOffsets(groupId)).map((one) => `${one.topic} ${one.partition}`)
+      assert.deepEqual(places, places.toSorted())
+      const row = async (partition: number, options = {}) => {
+        const rows = await admin.groupLag(groupId, options)
+        return rows.find((each) => each.topic === topic && each.partition === partition)
+      }
+      const ends = { logStartOffset: 0, logEndOffset: 10 }
+      assert.deepEqual(await row(0), { topic, partition: 0, committedOffset: 3, ...ends, lag: 7 })
+      assert.equal((await row(1))?.lag, 0)
+      await admin.deleteRecords([{ topic, partition: 0, beforeOffset: 5 }])
+      assert.equal((await row(0))?.lag, 5, 'what the log holds no longer is not to be done')
+      await admin.deleteGroupOffsets(groupId, [{ topic, partition: 0 }])
+      assert.equal(await row(0), undefined)
+      const asked = await row(0, { partitions: [{ topic, partition: 0 }] })
+      assert.deepEqual([asked?.committedOffset, asked?.lag], [null, 5])
+      const nowhere = { topic: `${topic}-never`, partition: 0 }
+      const rows = await admin.groupLag(groupId, { partitions: [nowhere, { topic, partition: 7 }] })
+      const unknown = { committedOffset: null, logStartOffset: null, logEndOffset: null, lag: null }
+      for (const place of [nowhere, { topic, partition: 7 }]) {
+        assert.deepEqual(
+          rows.find((each) => each.topic === place.topic && each.partition === place.partition),
+          { ...place, ...unknown },
+        )
+      }
+    })
+
+    test('groups: offsets of one that has members are not set, and the error says why', async () => {
+      const topic = await topicWith(1)
+      const groupId = fresh('group')
+      const consumer = new Consumer(cluster, { groupId, topics: [topic] })
+      const running = consumer.run(async () => undefined)
+      await eventually(async () => assert.equal(consumer.assignment().length, 2))
+      const [one, other] = [0, 1].map((partition) => ({ topic, partition, offset: 0 }))
+      for (const offsets of [[one], [one, other]]) {
+        const error = await rejection(admin.alterGroupOffsets(groupId, offsets as never), 'NON_EMPTY_GROUP')
+        assert.match(
+          error.message,
+          /only be set while it has no members, and it has some: stop its consumers/,
+        )
+        assert.equal(error.groupId, groupId)
+        assert.equal((error.cause as { code?: string }).code, 'UNKNOWN_MEMBER_ID')
+      }
+      await consumer.stop()
+      await running
+      await admin.alterGroupOffsets(groupId, [one as never])
+    })
+
     test('configs: only what is named changes, and null goes back to the default', async () => {
       const topic = await topicWith(0)
       const names = ['retention.ms', 'cleanup.policy', 'max.message.bytes']
@@ -239,14 +336,20 @@ export function adminSuite(name: string, start: () => Promise<Target>): void {
           configs: { 'cleanup.policy': { append: 'compact' }, 'max.message.bytes': '2000000' },
         },
       ])
-      await eventually(async () => assert.equal((await read()).get('max.message.bytes')?.value, '2000000'))
-      const altered = await read()
+      const altered = await eventually(async () => {
+        const now = await read()
+        assert.equal(now.get('max.message.bytes')?.value, '2000000')
+        return now
+      })
       assert.deepEqual(altered.get('retention.ms'), { value: '5000000', isDefault: false })
       assert.equal(altered.get('cleanup.policy')?.value, 'delete,compact')
       const back = { 'retention.ms': null, 'cleanup.policy': { subtract: 'compact' } }
       await admin.alterConfigs([{ type: 'topic', name: topic, configs: back }])
-      await eventually(async () => assert.equal((await read()).get('cleanup.policy')?.value, 'delete'))
-      assert.deepEqual((await read()).get('retention.ms'), initial.get('retention.ms'))
+      await eventually(async () => {
+        const now = await read()
+        assert.equal(now.get('cleanup.policy')?.value, 'delete')
+        assert.deepEqual(now.get('retention.ms'), initial.get('retention.ms'))
+      })
       await rejection(
         admin.alterConfigs([{ type: 'topic', name: topic, configs: { 'no.such.config': '1' } }]),
         'INVALID_CONFIG',

@@ -29,7 +29,9 @@ test('what is wrong is named', () => {
   const wrong: [object, string][] = [
     [{}, 'kafka.brokers'],
     [{ brokers: [] }, 'kafka.brokers'],
-    [{ brokers: ['a'] }, 'kafka.brokers'],
+    [{ brokers: ['a:1', 'a'] }, 'kafka.brokers[1]'],
+    [{ brokers: 'a:1,a' }, 'kafka.brokers'],
+    [{ brokers: 'a:1', tls: { ca: ['x', ''] } }, 'kafka.tls.ca[1]'],
     [{ brokers: 'a:1', broker: 'b' }, 'kafka.broker'],
     [{ brokers: 'a:1', requestTimeoutMs: 0 }, 'kafka.requestTimeoutMs'],
     [{ brokers: 'a:1', minBackoffMs: 5, maxBackoffMs: 4 }, 'kafka.maxBackoffMs'],
@@ -51,7 +53,7 @@ test('each message tells what was wrong, where, and what would be right', () => 
     ['a:1', 'kafka: the options must be an object, not "a:1"'],
     [{}, 'kafka: option brokers is required: give host:port, or a list of them'],
     [{ brokers: [] }, 'kafka: option brokers must be host:port, or a list of them, not an empty list'],
-    [{ brokers: ['a:1', 'b'] }, 'kafka: option brokers must be host:port, or a list of them, not "b"'],
+    [{ brokers: ['a:1', 'b'] }, 'kafka: option brokers[1] must be host:port, not "b"'],
     [
       { brokers: 'a:1', tls: 'true' },
       'kafka: option tls must be true, false, or an object of its options, not a string',

@@ -32,12 +32,15 @@ test('what is wrong is refused, by its path', () => {
     [{ order: 'none' }, 'consumer.order'],
     [{ order: 'random' }, 'consumer.order'],
     [{ concurrency: 0 }, 'consumer.concurrency'],
-    [{ assignors: ['sticky'] }, 'consumer.assignors'],
+    [{ assignors: ['sticky'] }, 'consumer.assignors[0]'],
     [{ drainTimeoutMs: 60_000 }, 'consumer.drainTimeoutMs'],
     [{ heartbeatIntervalMs: 45_000 }, 'consumer.heartbeatIntervalMs'],
     [{ failure: { onExhausted: 'ignore' } }, 'consumer.failure.onExhausted'],
     [{ failure: { retry: 1 } }, 'consumer.failure.retry'],
-    [{ stopOnSignals: ['TERM'] }, 'consumer.stopOnSignals'],
+    [{ stopOnSignals: ['SIGTERM', 'TERM'] }, 'consumer.stopOnSignals[1]'],
+    [{ stopOnSignals: ['SIGTREM'] }, 'consumer.stopOnSignals[0]'],
+    [{ stopOnSignals: ['SIGKILL'] }, 'consumer.stopOnSignals[0]'],
+    [{ stopOnSignals: 'SIGTERM' }, 'consumer.stopOnSignals'],
     [{ onSkip: 'log' }, 'consumer.onSkip'],
     [{ failure: { onExhausted: 'skip' } }, 'consumer.onSkip'],
     [{ prefetch: 1 }, 'consumer.prefetch'],
@@ -50,9 +53,13 @@ test('what is wrong is refused, by its path', () => {
 
 test('what is wrong in a list is told, and what other clients call an option', () => {
   const told: [object, RegExp][] = [
-    [{ topics: ['a', 5] }, /such as \['orders'\], not 5$/],
-    [{ assignors: ['range', 'sticky'] }, /at least one of .*, not "sticky"$/],
-    [{ stopOnSignals: ['TERM'] }, /such as \['SIGTERM'\], not "TERM"$/],
+    [{ topics: ['a', 5] }, /option topics\[1\] must be the name of a topic, such as 'orders', not 5$/],
+    [{ assignors: ['range', 'sticky'] }, /option assignors\[1\] must be one of .*, not "sticky"$/],
+    [
+      { stopOnSignals: ['TERM'] },
+      /option stopOnSignals\[0\] must be a signal of this system, such as 'SIGTERM', not "TERM"$/,
+    ],
+    [{ stopOnSignals: ['SIGTERM', 'SIGSTOP'] }, /a signal that a process can catch, .* not "SIGSTOP"$/],
     [{ fromBeginning: true }, /unknown option fromBeginning; did you mean startFrom\?/],
     [{ partitionsConsumedConcurrently: 3 }, /did you mean concurrency\?/],
   ]

@@ -84,7 +84,7 @@ test('a link closes also what it has opened to former coordinators', async () =>
   await using bed = await Bed.open()
   const { link, bench } = bed
   const shared = bed.sockets
-  await link.connect()
+  await link.request(heartbeat, beat)
   let isAsked = false
   bench.broker.faults.on({ api: 'Heartbeat', times: 1, where: () => (isAsked = true) }, 'swallow')
   const silent = assert.rejects(link.request(heartbeat, beat), { code: 'CONNECTION_CLOSED' })
@@ -100,7 +100,7 @@ test('a link closes also what it has opened to former coordinators', async () =>
 
 test('a coordinator that is forgotten and found again keeps its connection', async () => {
   await using bed = await Bed.open()
-  await bed.link.connect()
+  await bed.link.request(heartbeat, beat)
   const node = bed.bench.broker.coordinatorOf('group')
   const connection = bed.cluster.openConnection(node, 'link')
   bed.link.forget()
@@ -115,7 +115,7 @@ test('a coordinator that is forgotten while it is dialled is not kept', async ()
   const shared = bed.sockets
   let release: () => void = () => undefined
   bed.held = new Promise((resolve) => (release = resolve))
-  const connecting = link.connect()
+  const connecting = link.request(heartbeat, beat)
   await new Promise((resolve) => setImmediate(resolve))
   const node = bed.move()
   link.forget()

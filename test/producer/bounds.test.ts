@@ -37,6 +37,29 @@ test('wait: calls wait for room in their order, uncopied, and go on as it comes'
   })
 })
 
+test('wait: room comes also of a batch whose only record could not be encoded', async () => {
+  await withProducer({ producer: { ...oneByOne, bufferBytes: 1_600 } }, async (kit) => {
+    const { producer, during, values } = kit
+    const to = (partition: number, value: string) => ({ topic: 'many', partition, value })
+    await during(producer.send(to(1, 'before')))
+    let reads = 0
+    const header = Object.defineProperty(['name', ''] as [string, string], 1, {
+      get() {
+        // It is checked, measured and counted before it is written: by then its batch has memory.
+        if (++reads === 4) throw new Error('gone')
+        return ''
+      },
+    })
+    const refused = assert.rejects(producer.send({ ...to(0, 'x'), headers: [header] }), /gone/)
+    const behind = producer.send(to(1, alone('behind')))
+    assert.equal(producer.stats.waitingCalls, 1)
+    await refused
+    await during(behind, 1_000)
+    assert.deepEqual(values('many', 1), ['before', alone('behind')])
+    assert.equal(producer.stats.heldBytes, 0)
+  })
+})
+
 test('wait: a call for several goes on from where it stopped', async () => {
   await withProducer({ producer: small }, async (kit) => {
     const { producer, during, values } = kit

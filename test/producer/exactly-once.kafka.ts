@@ -8,6 +8,7 @@ import { resolveClientOptions } from '../../src/client/options.ts'
 import { Producer } from '../../src/producer/producer.ts'
 import type { Receipt } from '../../src/producer/receipts.ts'
 import { type Kafka, startKafka } from '../../tools/kafka/index.ts'
+import { eventually } from '../client/support.ts'
 import { proxied } from './support/fault-proxy.ts'
 import { readValues } from './support/read-log.ts'
 
@@ -75,7 +76,13 @@ async function check(world: World, topic: string, { sent, receipts }: Sent): Pro
       wanted.map((_, index) => index),
       'every receipt tells the offset, also of what was proved',
     )
-    const log = await readValues(world.cluster, topic, partition)
+    // A new leader's high watermark lags until its followers have fetched from it.
+    const log = await eventually(async () => {
+      await world.cluster.refresh({ topics: [topic] })
+      const found = await readValues(world.cluster, topic, partition)
+      assert.ok(found.length >= wanted.length, `partition ${partition}: ${wanted.length - found.length} lost`)
+      return found
+    })
     const seen = new Set(log)
     const lost = wanted.filter((value) => !seen.has(value)).length
     const doubled = log.length - seen.size

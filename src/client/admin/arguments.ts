@@ -29,6 +29,11 @@ const position: Check<unknown> = (value, fail) =>
     ? integer((value as { timestamp?: unknown }).timestamp, () => fail('{ timestamp } in milliseconds'))
     : is.oneOf('earliest', 'latest', 'maxTimestamp')(value, (names) => fail(`${names} or { timestamp }`))
 
+const configValue: Check<unknown> = (value, fail) =>
+  typeof value === 'string' || typeof value === 'boolean' || Number.isFinite(value)
+    ? value
+    : fail('a string, a number or a boolean')
+
 const valuesOf =
   (check: Check<unknown>): Check<unknown> =>
   (value, fail) => {
@@ -38,11 +43,11 @@ const valuesOf =
   }
 
 const change: Check<unknown> = (value, fail) => {
-  const [list] = typeof value === 'object' && value !== null ? Object.values(value) : [value]
-  const isKnown = typeof value !== 'object' || value === null || 'append' in value || 'subtract' in value
-  return value === null || (typeof list === 'string' && isKnown)
-    ? value
-    : fail('a string, null, { append } or { subtract }')
+  const expected = 'a string, a number, a boolean, null, { append } or { subtract }'
+  if (value === null) return value
+  if (typeof value !== 'object') return configValue(value, () => fail(expected))
+  const isKnown = 'append' in value || 'subtract' in value
+  return isKnown && typeof Object.values(value)[0] === 'string' ? value : fail(expected)
 }
 
 const place = { topic: required(text, 'name'), partition: required(count) }
@@ -54,7 +59,7 @@ const tables = {
     partitions: optional(count, 'numPartitions', 'partitionCount'),
     replicas: optional(count, 'replicationFactor'),
     assignments,
-    configs: optional(valuesOf(text), 'configEntries', 'config'),
+    configs: optional(valuesOf(configValue), 'configEntries', 'config'),
   },
   newPartitions: { topic: required(text, 'name'), count: required(count), assignments },
   queries: { ...place, position: required(position) },
@@ -102,14 +107,15 @@ function checkFields(path: string, table: OptionTable, item: unknown): void {
   for (const [name, option] of Object.entries(table)) {
     const value = fields[name]
     if (value === undefined && 'default' in option) continue
-    option.check(value, (expected, part = value) => {
-      throw wrong(`${path}.${name}`, expected, part)
+    option.check(value, (expected, part = value, place = '') => {
+      throw wrong(`${path}.${name}${place}`, expected, part)
     })
   }
 }
 
 function wrong(path: string, expected: string, value: unknown): OttlaError {
-  const shown =
-    value === undefined ? 'it is missing' : `not ${JSON.stringify(value)?.slice(0, 60) ?? typeof value}`
+  // JSON has no NaN.
+  const text = typeof value === 'number' ? `${value}` : (JSON.stringify(value)?.slice(0, 60) ?? typeof value)
+  const shown = value === undefined ? 'it is missing' : `not ${text}`
   return new OttlaError('INVALID_ARGUMENT', `${path} must be ${expected}, ${shown}`, { path })
 }

@@ -30,8 +30,11 @@ export interface DescribeConfigsOptions extends AdminCallOptions {
   readonly names?: readonly string[]
 }
 
+/** A setting's value. Numbers and booleans go out as the text that Kafka reads. */
+export type ConfigValue = string | number | boolean
+
 /** A new value; null goes back to the default. Lists can be added to and taken from. */
-export type ConfigChange = string | null | { readonly append: string } | { readonly subtract: string }
+export type ConfigChange = ConfigValue | null | { readonly append: string } | { readonly subtract: string }
 
 export interface AlteredConfigs extends ConfigResource {
   readonly configs: Readonly<Record<string, ConfigChange>>
@@ -124,7 +127,7 @@ const operations = { set: 0, delete: 1, append: 2, subtract: 3 } as const
 
 function operationOf(change: ConfigChange): { configOperation: number; value: string | null } {
   if (change === null) return { configOperation: operations.delete, value: null }
-  if (typeof change === 'string') return { configOperation: operations.set, value: change }
+  if (typeof change !== 'object') return { configOperation: operations.set, value: `${change}` }
   if ('append' in change) return { configOperation: operations.append, value: change.append }
   return { configOperation: operations.subtract, value: change.subtract }
 }
@@ -137,7 +140,7 @@ export async function alterConfigsOn(
 ): Promise<void> {
   const { validateOnly = false } = options
   const isIdempotent = changes.every(({ configs }) =>
-    Object.values(configs).every((change) => change === null || typeof change === 'string'),
+    Object.values(configs).every((change) => change === null || typeof change !== 'object'),
   )
   await callItems(
     cluster,

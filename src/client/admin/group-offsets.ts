@@ -1,10 +1,11 @@
 /** What a group has committed: OffsetFetch (API key 9), OffsetCommit (8), OffsetDelete (47). */
-import { BrokerError } from '../../protocol/error-codes.ts'
+import { OttlaError } from '../../errors.ts'
+import { BrokerError, errorCode } from '../../protocol/error-codes.ts'
 import { offsetCommit, offsetDelete, offsetFetch } from '../../protocol/messages/index.ts'
 import type { ResponseOf } from '../../protocol/schema.ts'
 import type { Cluster } from '../cluster.ts'
-import { type AdminCallOptions, type Asking, callItems, type Outcome } from './items.ts'
-import { byTopic, outcomesOf, partitionName, type TopicPartition, toCoordinator } from './routes.ts'
+import { type AdminCallOptions, type Asking, callItems, type Outcome, PartialFailureError } from './items.ts'
+import { byPlace, byTopic, outcomesOf, partitionName, type TopicPartition, toCoordinator } from './routes.ts'
 
 export interface GroupOffset extends TopicPartition {
   readonly offset: number
@@ -27,7 +28,7 @@ const BATCHED = 8
 type Response = ResponseOf<typeof offsetFetch>
 type FetchedTopic = { name: string; partitions: Response['topics'][number]['partitions'] }
 
-/** Partitions without a committed offset are left out. */
+/** By topic and partition; partitions without a committed offset are left out. */
 export async function groupOffsetsOn(
   cluster: Cluster,
   groupId: string,
@@ -45,7 +46,7 @@ export async function groupOffsetsOn(
     },
     options,
   )
-  return offsets
+  return offsets.sort(byPlace)
 }
 
 async function askOffsets(
@@ -98,6 +99,8 @@ function callPartitions<T extends TopicPartition>(
     readonly isIdempotent: boolean
     readonly options: AdminCallOptions
     readonly codes: (asking: Asking, items: readonly T[]) => Promise<Map<string, number>>
+    /** What the caller is told instead of the broker's answer, where that says it badly. */
+    readonly translate?: (error: BrokerError) => OttlaError | undefined
   },
 ): Promise<undefined[]> {
   const { doing, items, isIdempotent, options, codes } = call
@@ -113,10 +116,11 @@ function callPartitions<T extends TopicPartition>(
       ask: async (asking, asked) =>
         outcomesOf(asked, await codes(asking, asked), {
           subject: partitionName,
-          outcome: ({ topic, partition }, code) =>
-            code === 0
-              ? { value: undefined }
-              : { error: new BrokerError(code, doing, { groupId, topic, partition }) },
+          outcome: ({ topic, partition }, code) => {
+            if (code === 0) return { value: undefined }
+            const error = new BrokerError(code, doing, { groupId, topic, partition })
+            return { error: call.translate?.(error) ?? error }
+          },
         }),
     },
     options,
@@ -138,17 +142,26 @@ const codesOf = (topics: CodesByTopic) =>
     ),
   )
 
-/** Works while the group has no members; else the broker answers UNKNOWN_MEMBER_ID. */
+/** The broker takes whoever is no member for one that it has lost; what is meant is that there are others. */
+function hasMembers(cause: BrokerError): OttlaError | undefined {
+  if (cause.errorCode !== errorCode.UNKNOWN_MEMBER_ID) return undefined
+  const { groupId = '' } = cause
+  const message = `the offsets of group ${groupId} can only be set while it has no members, and it has some: stop its consumers first`
+  return new OttlaError('NON_EMPTY_GROUP', message, { groupId, cause })
+}
+
+/** Works while the group has no members. */
 export async function alterGroupOffsetsOn(
   cluster: Cluster,
   groupId: string,
   change: { readonly offsets: readonly NewGroupOffset[]; readonly options: AdminCallOptions },
 ): Promise<void> {
-  await callPartitions(cluster, groupId, {
+  const set = callPartitions(cluster, groupId, {
     doing: 'OffsetCommit',
     items: change.offsets,
     isIdempotent: true,
     options: change.options,
+    translate: hasMembers,
     codes: async ({ connection, timeoutMs }, items) => {
       const version = Math.min(connection.versionOf(offsetCommit), COMMIT_BY_NAME)
       const topics = byTopic(items).map(([name, chosen]) => ({
@@ -165,6 +178,11 @@ export async function alterGroupOffsetsOn(
           .topics,
       )
     },
+  })
+  await set.catch((error: unknown) => {
+    // It is said of the group, and so the same for each partition.
+    const all = error instanceof PartialFailureError ? error.results : []
+    throw all.length > 0 && all.every((one) => one.error?.code === 'NON_EMPTY_GROUP') ? all[0]?.error : error
   })
 }
 

@@ -19,6 +19,14 @@ export interface AdminCallOptions {
   readonly signal?: AbortSignal
 }
 
+/** For calls that are several: each gets what is left of the time of the whole. */
+export function shareOf(cluster: Cluster, options: AdminCallOptions): () => AdminCallOptions {
+  const { clock, requestTimeoutMs } = cluster.options
+  const deadline = clock.monotonic() + (options.timeoutMs ?? requestTimeoutMs)
+  const signal = options.signal === undefined ? {} : { signal: options.signal }
+  return () => ({ timeoutMs: Math.max(1, deadline - clock.monotonic()), ...signal })
+}
+
 export type Outcome<R> = { readonly value: R } | { readonly error: OttlaError }
 
 export interface Asking {

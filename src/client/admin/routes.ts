@@ -11,6 +11,10 @@ export interface TopicPartition {
 
 export const partitionName = ({ topic, partition }: TopicPartition): string => `${topic}-${partition}`
 
+/** By topic, then by partition. */
+export const byPlace = (a: TopicPartition, b: TopicPartition): number =>
+  a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1
+
 /** The controller. With KRaft any broker passes the request on, and each names some broker as the controller. */
 export const toController =
   (cluster: Cluster) =>

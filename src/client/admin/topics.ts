@@ -5,7 +5,16 @@ import { createPartitions, createTopics, deleteTopics, metadata } from '../../pr
 import { zeroUuid } from '../../protocol/schema.ts'
 import type { Cluster } from '../cluster.ts'
 import { MetadataCache, type TopicMetadata } from '../metadata-cache.ts'
-import { type AdminCallOptions, type Asking, callItems } from './items.ts'
+import type { ConfigValue } from './configs.ts'
+import {
+  type AdminCallOptions,
+  type Asking,
+  callItems,
+  type ItemCall,
+  type Outcome,
+  PartialFailureError,
+  shareOf,
+} from './items.ts'
 import { outcomesOf, toController } from './routes.ts'
 
 export interface NewTopic {
@@ -16,9 +25,11 @@ export interface NewTopic {
   readonly replicas?: number
   /** The nodes of each partition, instead of `partitions` and `replicas`; the first one leads. */
   readonly assignments?: readonly (readonly number[])[]
-  readonly configs?: Readonly<Record<string, string>>
+  /** Numbers and booleans go out as the text that Kafka reads: `{ 'retention.ms': 86_400_000 }`. */
+  readonly configs?: Readonly<Record<string, ConfigValue>>
 }
 
+/** Of a topic that was there already (`ifNotExists`) what it has, whatever was asked for. */
 export interface CreatedTopic {
   readonly name: string
   /** Zeros when the broker is too old to tell. */
@@ -36,6 +47,16 @@ export interface NewPartitions {
   readonly assignments?: readonly (readonly number[])[]
 }
 
+export interface CreateTopicsOptions extends AdminCallOptions {
+  /** Only says what would happen. Default false. */
+  readonly validateOnly?: boolean
+  /**
+   * A topic that is there already is no error: it stays as it is, and the answer tells the partitions and replicas that it
+   * has, which may be others than asked for. Default false: TOPIC_ALREADY_EXISTS.
+   */
+  readonly ifNotExists?: boolean
+}
+
 interface ValidateOption {
   /** Only says what would happen. Default false. */
   readonly validateOnly?: boolean
@@ -50,32 +71,83 @@ export const patience = (timeoutMs: number) => ({ timeoutMs: timeoutMs + 5_000 }
 export async function createTopicsOn(
   cluster: Cluster,
   topics: readonly NewTopic[],
-  options: AdminCallOptions & ValidateOption,
+  options: CreateTopicsOptions,
 ): Promise<CreatedTopic[]> {
-  const { validateOnly = false } = options
-  const created = await callItems(
-    cluster,
-    {
-      doing: 'CreateTopics',
-      items: topics,
-      subject: ({ name }) => name,
-      route: toController(cluster),
-      isIdempotent: false,
-      ask: (asking, items) => askToCreate(asking, items, validateOnly),
+  const { validateOnly = false, ifNotExists = false } = options
+  const share = shareOf(cluster, options)
+  /** Of those that were made now, which is not to be mistaken for an earlier topic of the same name. */
+  const ids = new Map<string, string>()
+  const made = (names: readonly string[]) =>
+    validateOnly
+      ? undefined
+      : untilKnown(cluster, new Map(names.map((name) => [name, ids.get(name)])), share())
+  const call: ItemCall<NewTopic, CreatedTopic | undefined> = {
+    doing: 'CreateTopics',
+    items: topics,
+    subject: ({ name }) => name,
+    route: toController(cluster),
+    // Where it may be there already it may also have been made by an answer that was lost.
+    isIdempotent: ifNotExists,
+    ask: async (asking, items) => {
+      const outcomes = await askToCreate(asking, items, { validateOnly, ifNotExists })
+      for (const outcome of outcomes) {
+        if ('value' in outcome && outcome.value) ids.set(outcome.value.name, outcome.value.topicId)
+      }
+      return outcomes
     },
-    options,
-  )
-  // Created is not yet known everywhere: whoever asks next shall find them.
-  if (!validateOnly) {
-    await Promise.all(created.map(({ name }) => cluster.ensureTopic(name, options).catch(() => undefined)))
   }
-  return created
+  try {
+    const created = await callItems(cluster, call, options)
+    await made(topics.map(({ name }) => name))
+    return await withPresent(cluster, { topics, created, options: share() })
+  } catch (error) {
+    // Those that were created are there, and are used, whatever became of the others.
+    if (error instanceof PartialFailureError) await made(succeeded(error))
+    throw error
+  }
+}
+
+const succeeded = ({ results }: PartialFailureError) =>
+  results.filter(({ error }) => error === undefined).map(({ subject }) => subject)
+
+/** Created is not yet known everywhere: whoever asks next shall find them. */
+async function untilKnown(
+  cluster: Cluster,
+  topics: ReadonlyMap<string, string | undefined>,
+  options: AdminCallOptions,
+): Promise<void> {
+  const known = async ([name, topicId]: [string, string | undefined]) => {
+    cluster.recentTopics.add(name)
+    const waiting = topicId === undefined ? options : { ...options, topicId }
+    await cluster.ensureTopic(name, waiting).catch(() => undefined)
+  }
+  await Promise.all([...topics].map(known))
+}
+
+/** Fills in what was there already. */
+async function withPresent(
+  cluster: Cluster,
+  given: {
+    readonly topics: readonly NewTopic[]
+    readonly created: readonly (CreatedTopic | undefined)[]
+    readonly options: AdminCallOptions
+  },
+): Promise<CreatedTopic[]> {
+  const { topics, created, options } = given
+  const present = topics.filter((_, index) => created[index] === undefined).map(({ name }) => name)
+  const described = present.length === 0 ? [] : await describeTopicsOn(cluster, present, options)
+  const found = new Map(described.map((topic) => [topic.name, topic]))
+  return topics.map(({ name }, index) => {
+    const { topicId, partitions } = found.get(name) ?? { topicId: zeroUuid, partitions: [] }
+    const replicas = partitions[0]?.replicas.length ?? -1
+    return created[index] ?? { name, topicId, partitions: partitions.length, replicas }
+  })
 }
 
 async function askToCreate(
   { connection, timeoutMs }: Asking,
   items: readonly NewTopic[],
-  validateOnly: boolean,
+  { validateOnly, ifNotExists }: { readonly validateOnly: boolean; readonly ifNotExists: boolean },
 ) {
   const fallback = connection.supports(createTopics, DEFAULTS_SINCE) ? -1 : 1
   const response = await connection.request(
@@ -86,7 +158,7 @@ async function askToCreate(
         numPartitions: assignments.length > 0 ? -1 : (partitions ?? fallback),
         replicationFactor: assignments.length > 0 ? -1 : (replicas ?? fallback),
         assignments: assignments.map((brokerIds, partitionIndex) => ({ partitionIndex, brokerIds })),
-        configs: Object.entries(configs).map(([key, value]) => ({ name: key, value })),
+        configs: Object.entries(configs).map(([key, value]) => ({ name: key, value: `${value}` })),
       })),
       timeoutMs,
       validateOnly,
@@ -96,8 +168,9 @@ async function askToCreate(
   const answers = new Map(response.topics.map((topic) => [topic.name, topic]))
   return outcomesOf(items, answers, {
     subject: ({ name }) => name,
-    outcome: ({ name }, answer) => {
+    outcome: ({ name }, answer): Outcome<CreatedTopic | undefined> => {
       const { errorCode: code, errorMessage: brokerMessage, topicId } = answer
+      if (ifNotExists && code === errorCode.TOPIC_ALREADY_EXISTS) return { value: undefined }
       if (code !== 0) return { error: new BrokerError(code, 'CreateTopics', { topic: name, brokerMessage }) }
       const { numPartitions: partitions, replicationFactor: replicas } = answer
       return { value: { name, topicId, partitions, replicas } }
@@ -110,6 +183,7 @@ export async function deleteTopicsOn(
   names: readonly string[],
   options: AdminCallOptions,
 ): Promise<void> {
+  for (const name of names) cluster.recentTopics.delete(name)
   await callItems(
     cluster,
     {
@@ -173,34 +247,52 @@ export async function createPartitionsOn(
   )
 }
 
-/** One request to any broker; topics that it does not know are errors of their own. */
+/**
+ * One request to any broker; topics that it does not know are errors of their own. Only what was created here a moment ago
+ * is asked for again: another broker was seen to know it.
+ */
 export function describeTopicsOn(
   cluster: Cluster,
   names: readonly string[],
   options: AdminCallOptions,
 ): Promise<TopicMetadata[]> {
-  return callItems(
-    cluster,
-    {
-      doing: 'Metadata',
-      items: names,
-      subject: (name) => name,
-      route: () => -1,
-      isIdempotent: true,
-      ask: async ({ connection, timeoutMs }, items) => {
-        const topics = items.map((name) => ({ name }))
-        const cache = await ask({ connection, timeoutMs }, topics)
-        return items.map((topic) => {
-          const known = cache.topic(topic)
-          const code = known?.errorCode ?? errorCode.UNKNOWN_TOPIC_OR_PARTITION
-          if (known !== undefined && code === 0) return { value: known }
-          return { error: unknownAtOnce(new BrokerError(code, 'Metadata', { topic })) }
-        })
-      },
-    },
-    options,
-  )
+  return callItems(cluster, topicsCall(cluster, names, unknownAtOnce), options)
 }
+
+/** The same, with undefined for a topic that is not there. */
+export function findTopicsOn(
+  cluster: Cluster,
+  names: readonly string[],
+  options: AdminCallOptions,
+): Promise<(TopicMetadata | undefined)[]> {
+  const absent = () => ({ value: undefined })
+  return callItems<string, TopicMetadata | undefined>(cluster, topicsCall(cluster, names, absent), options)
+}
+
+/** `unknown` says what becomes of a topic that the broker does not know. */
+const topicsCall = <R>(
+  cluster: Cluster,
+  names: readonly string[],
+  unknown: (error: BrokerError) => Outcome<R>,
+): ItemCall<string, TopicMetadata | R> => ({
+  doing: 'Metadata',
+  items: names,
+  subject: (name) => name,
+  route: () => -1,
+  isIdempotent: true,
+  ask: async (asking, items) => {
+    const topics = items.map((name) => ({ name }))
+    const cache = await ask(asking, topics)
+    return items.map((topic) => {
+      const known = cache.topic(topic)
+      const code = known?.errorCode ?? errorCode.UNKNOWN_TOPIC_OR_PARTITION
+      if (known !== undefined && code === 0) return { value: known }
+      const error = new BrokerError(code, 'Metadata', { topic })
+      const isUnknown = code === errorCode.UNKNOWN_TOPIC_OR_PARTITION && !cluster.recentTopics.has(topic)
+      return isUnknown ? unknown(error) : { error }
+    })
+  },
+})
 
 export async function listTopicsOn(
   cluster: Cluster,
@@ -233,7 +325,6 @@ async function ask(
 }
 
 /** Who asks what there is wants to be told that there is nothing, not to wait until there is. */
-function unknownAtOnce(error: BrokerError): OttlaError {
-  if (error.errorCode !== errorCode.UNKNOWN_TOPIC_OR_PARTITION) return error
-  return new OttlaError(error.code, error.message, { topic: error.topic as string, retriable: false })
-}
+const unknownAtOnce = ({ code, message, topic }: BrokerError): { error: OttlaError } => ({
+  error: new OttlaError(code, message, { topic: topic as string, retriable: false }),
+})
