@@ -7,5 +7,9 @@ import type { Place } from './target.ts'
 /** An embedded cluster to run a suite against, with an observer of all that it answers. */
 export async function embeddedPlace(options: StartClusterOptions, observer: AnswerObserver): Promise<Place> {
   const cluster = await new EmbeddedCluster(resolveStartOptions(options), observer).start()
-  return { addresses: cluster.brokers.map(parseAddress), cluster, stop: () => cluster.stop() }
+  const nodes = {
+    stop: (nodeId: number) => cluster.stopNode(nodeId),
+    start: (nodeId: number) => cluster.startNode(nodeId),
+  }
+  return { addresses: cluster.brokers.map(parseAddress), cluster, nodes, stop: () => cluster.stop() }
 }

@@ -18,6 +18,8 @@ export interface CoordinatorHost {
   readonly clock: Clock
   readonly random: Random
   readonly groupLimits: GroupLimits
+  /** Kafka 4.0: a coordinator writes, and waits, however few replicas are in sync. */
+  readonly waitsForReplicas: boolean
   /** How many partitions `__consumer_offsets` has. */
   readonly offsetsPartitions: number
 }
@@ -52,11 +54,12 @@ export class GroupCoordinator {
 
   /** The node leads this partition of `__consumer_offsets` from now on. */
   elected(partition: number, leader: LeaderRole): void {
-    const { clock, random, groupLimits } = this.#host
+    const { clock, random, groupLimits, waitsForReplicas } = this.#host
     const groups = new PartitionGroups(leader, {
       clock,
       random,
       limits: groupLimits,
+      waitsForReplicas,
       isHeld: () => this.#holds.has(partition),
       groupsFound: () => this.#armRetention(),
       over: () => {

@@ -38,6 +38,7 @@ export interface PartitionGroupsHost {
   readonly clock: Clock
   readonly random: Random
   readonly limits: GroupLimits
+  readonly waitsForReplicas: boolean
   /** Whether a test keeps the partition from being loaded. */
   isHeld(): boolean
   /** There are groups now: their offsets have to be looked after. */
@@ -60,6 +61,12 @@ export interface Commit extends TopicPartition, Omit<CommittedOffset, 'committed
 
 /** An error code: at once, or when the other replicas have what was written. */
 export type Settled = number | Promise<number>
+
+/** How members leave: the error code of each, and that of the whole. */
+export interface Leaving {
+  readonly members: readonly number[]
+  readonly settled: Settled
+}
 
 const LONGEST_TIMER_MS = 0x7fff_ffff
 /** Of one batch, so that no clean-up becomes too large for the log. */
@@ -84,6 +91,7 @@ export class PartitionGroups {
     this.#log = new CoordinatorLog(leader, {
       clock: host.clock,
       commitTimeoutMs: host.limits.offsetCommitTimeoutMs,
+      waitsForReplicas: host.waitsForReplicas,
       isHeld: () => host.isHeld(),
       written: (record) => this.#write(record),
       committed: (record) => this.#committed.apply(record),
@@ -141,21 +149,23 @@ export class PartitionGroups {
     })
   }
 
-  heartbeat(groupId: string, request: HeartbeatRequest): number {
+  /** What ends a membership is told at once, the rest behind what has been written. */
+  heartbeat(groupId: string, request: HeartbeatRequest): Settled {
     const entry = this.#groups.get(groupId)
     if (entry === undefined) return errorCode.UNKNOWN_MEMBER_ID
     const error = heartbeat(entry.group, request, this.#times().now)
     this.#settle(entry)
-    return error
+    const isMember = error === errorCode.NONE || error === errorCode.REBALANCE_IN_PROGRESS
+    return isMember ? this.#afterWrites(error) : error
   }
 
-  /** The error code of each member; undefined when there is no such group. */
-  leave(groupId: string, leaving: readonly LeavingMember[]): readonly number[] | undefined {
+  /** The error code of each member, and that of the whole; undefined when there is no such group. */
+  leave(groupId: string, leaving: readonly LeavingMember[]): Leaving | undefined {
     const entry = this.#groups.get(groupId)
     if (entry === undefined) return undefined
-    const errors = leave(entry.group, leaving, this.#times())
+    const members = leave(entry.group, leaving, this.#times())
     this.#settle(entry)
-    return errors
+    return { members, settled: this.#afterWrites() }
   }
 
   describe(groupId: string): GroupDescription | undefined {
@@ -220,7 +230,7 @@ export class PartitionGroups {
   deleteOffsets(groupId: string, partitions: readonly TopicPartition[]): Settled {
     const offsets = this.#written.of(groupId)
     const known = partitions.filter(({ topic, partition }) => offsets?.get(topic, partition) !== undefined)
-    return known.length === 0 ? errorCode.NONE : this.#append(tombstones(groupId, known))
+    return known.length === 0 ? this.#afterWrites() : this.#append(tombstones(groupId, known))
   }
 
   /** The offsets of a deleted topic go with it. */
@@ -314,14 +324,15 @@ export class PartitionGroups {
   }
 
   #append(records: readonly CoordinatorRecord[]): Settled {
-    let settled: number | undefined
-    let resolve: ((error: number) => void) | undefined
-    const refused = this.#log.append(records, (error) => {
-      settled = error
-      resolve?.(error)
+    return settle((done) => this.#log.append(records, done))
+  }
+
+  /** The answer, when all that is written by now is committed; the error, if that does not come about. */
+  #afterWrites(answer: number = errorCode.NONE): Settled {
+    return settle((done) => {
+      this.#log.whenCommitted((error) => done(error === errorCode.NONE ? answer : error))
+      return errorCode.NONE
     })
-    if (refused !== errorCode.NONE) return refused
-    return settled ?? new Promise((given) => (resolve = given))
   }
 
   #remove(groupId: string, entry: Entry): Settled {
@@ -383,6 +394,18 @@ export class PartitionGroups {
       this.#settle(entry)
     }, delayMs)
   }
+}
+
+/** What is begun here either refuses, with an error, or calls back once: perhaps before it returns. */
+function settle(begin: (done: (error: number) => void) => number): Settled {
+  let settled: number | undefined
+  let resolve: ((error: number) => void) | undefined
+  const refused = begin((error) => {
+    settled = error
+    resolve?.(error)
+  })
+  if (refused !== errorCode.NONE) return refused
+  return settled ?? new Promise((given) => (resolve = given))
 }
 
 const tombstones = (groupId: string, partitions: readonly TopicPartition[]): CoordinatorRecord[] =>

@@ -150,8 +150,28 @@ describe('a commit', () => {
     })
   })
 
-  test('with too few replicas in sync is COORDINATOR_NOT_AVAILABLE, and leaves nothing behind', async () => {
-    await withGroups({ configs: { 'min.insync.replicas': 2 } }, async (bench) => {
+  test('with too few replicas in sync waits for them, as since Kafka 4.0', async () => {
+    const configs = { 'min.insync.replicas': 2, 'offsets.commit.timeout.ms': 2_000 }
+    await withGroups({ configs }, async ({ clock, cluster, toCoordinator, followers }) => {
+      const down = followers()
+      for (const node of down) await cluster.stopNode(node)
+      const [connection, other] = [await toCoordinator(), await toCoordinator()]
+      const waiting = commit(connection, 1)
+      await clock.advance(1_900)
+      assert.equal(await isSettled(clock, waiting), false)
+      assert.equal(await clock.during(waiting), 'COORDINATOR_NOT_AVAILABLE')
+      const second = commit(connection, 2)
+      assert.equal(await isSettled(clock, second), false)
+      assert.equal(await fetchOffset(other), -1)
+      await cluster.startNode(down[0] as number)
+      assert.equal(await clock.during(second), 'NONE')
+      assert.equal(await fetchOffset(other), 2)
+      assert.deepEqual(logged(cluster), ['offset', 'offset'], 'both are in the log')
+    })
+  })
+
+  test('before Kafka 4.0 it is refused at once then, and leaves nothing behind', async () => {
+    await withGroups({ configs: { 'min.insync.replicas': 2 }, kafkaVersion: '3.9' }, async (bench) => {
       const { clock, cluster, toCoordinator, followers } = bench
       const down = followers()
       for (const node of down) await cluster.stopNode(node)
@@ -220,13 +240,18 @@ describe('an assignment', () => {
       const { clock, cluster, toCoordinator, followers } = bench
       const connection = await toCoordinator()
       const joined = await clock.during(joinAs(connection, GROUP))
-      for (const node of followers()) await cluster.stopNode(node)
+      const down = followers()
+      for (const node of down) await cluster.stopNode(node)
       const assignments = [{ memberId: joined.memberId, assignment: Buffer.from('mine') }]
-      const synced = await syncAs(connection, GROUP, joined, { assignments })
+      const synced = await clock.during(syncAs(connection, GROUP, joined, { assignments }))
       assert.equal(named(synced.errorCode), 'COORDINATOR_NOT_AVAILABLE')
       const { memberId, generationId } = joined
-      const beat = await connection.send(heartbeat, 4, { groupId: GROUP, memberId, generationId })
-      assert.equal(named(beat.errorCode), 'REBALANCE_IN_PROGRESS')
+      const beat = () => connection.send(heartbeat, 4, { groupId: GROUP, memberId, generationId })
+      const waiting = beat()
+      assert.equal(await isSettled(clock, waiting), false, 'what is written already is waited for')
+      for (const node of down) await cluster.startNode(node)
+      assert.equal(named((await clock.during(waiting)).errorCode), 'REBALANCE_IN_PROGRESS')
+      assert.equal(named((await beat()).errorCode), 'REBALANCE_IN_PROGRESS')
     })
   })
 
@@ -253,9 +278,11 @@ describe('an assignment', () => {
       }
       assert.equal(await beatAs(joined.memberId), 'FENCED_INSTANCE_ID')
       for (const node of [held, other]) await cluster.stopNode(node)
-      const refused = await joinAs(await toCoordinator(), GROUP, 9, given)
+      const refused = await clock.during(joinAs(await toCoordinator(), GROUP, 9, given))
       assert.equal(named(refused.errorCode), 'COORDINATOR_NOT_AVAILABLE')
-      assert.equal(await beatAs(replaced.memberId), 'NONE', 'as it was written down')
+      for (const node of [held, other]) await cluster.startNode(node)
+      await clock.advance(1)
+      assert.equal(await beatAs(replaced.memberId), 'NONE', 'it has its old id')
     })
   })
 })
@@ -454,8 +481,25 @@ describe('what is taken back', () => {
     })
   })
 
-  test('what cannot be written is not taken back', async () => {
+  test('with too few replicas in sync what is taken back is gone when they have it', async () => {
     await withGroups({ configs: { 'min.insync.replicas': 2 } }, async (bench) => {
+      const { clock, cluster, followers, toCoordinator } = bench
+      const connection = await toCoordinator()
+      await clock.during(commit(connection, 1))
+      const down = followers()
+      for (const node of down) await cluster.stopNode(node)
+      const deleted = await clock.during(connection.send(deleteGroups, 1, { groupsNames: [GROUP] }))
+      assert.equal(named(deleted.results[0]?.errorCode), 'COORDINATOR_NOT_AVAILABLE')
+      assert.equal(await fetchOffset(connection), 1)
+      await cluster.startNode(down[0] as number)
+      await clock.advance(1)
+      assert.equal(await fetchOffset(connection), -1)
+      assert.deepEqual((await connection.send(listGroups, 4, {})).groups, [])
+    })
+  })
+
+  test('what cannot be written is not taken back', async () => {
+    await withGroups({ configs: { 'min.insync.replicas': 2 }, kafkaVersion: '3.9' }, async (bench) => {
       const { clock, cluster, followers, toCoordinator } = bench
       const connection = await toCoordinator()
       await clock.during(commit(connection, 1))
