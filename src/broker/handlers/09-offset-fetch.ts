@@ -17,6 +17,12 @@ export const offsetFetchHandler: Handler<typeof offsetFetch> = {
   api: offsetFetch,
   versions: [1, 10],
   errors: [errorCode.NOT_COORDINATOR, errorCode.COORDINATOR_LOAD_IN_PROGRESS, errorCode.UNKNOWN_TOPIC_ID],
+  perPartition: [
+    errorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    errorCode.TOPIC_AUTHORIZATION_FAILED,
+    errorCode.UNSTABLE_OFFSET_COMMIT,
+    errorCode.UNKNOWN_TOPIC_ID,
+  ],
   handle(request, context) {
     if (context.version < BATCHED) return fetchOne(request, context)
     return { groups: request.groups.map((group) => fetchGroup(group, context)) }
@@ -36,9 +42,7 @@ function fetchOne({ groupId, topics }: Request, context: RequestContext) {
   return {
     topics: (topics ?? everything(offsets)).map(({ name, partitionIndexes }) => ({
       name,
-      partitions: partitionIndexes.map((partition) =>
-        partitionAnswer(partition, offsets?.get(name, partition)),
-      ),
+      partitions: answerPartitions(name, partitionIndexes, { offsets, context }),
     })),
   }
 }
@@ -55,7 +59,8 @@ function refuseOne({ topics }: Pick<Request, 'topics'>, code: number, version: n
 
 const refuseGroup = (groupId: string, code: number) => ({ groupId, topics: [], errorCode: code })
 
-function fetchGroup({ groupId, topics }: Group, { version, cluster, node }: RequestContext) {
+function fetchGroup({ groupId, topics }: Group, context: RequestContext) {
+  const { version, cluster, node } = context
   const found = node.groups.find(groupId)
   if ('errorCode' in found) return refuseGroup(groupId, found.errorCode)
   const offsets = found.groups.offsets(groupId)
@@ -63,9 +68,7 @@ function fetchGroup({ groupId, topics }: Group, { version, cluster, node }: Requ
     const asked = topics ?? everything(offsets)
     const answered = asked.map(({ name, partitionIndexes }) => ({
       name,
-      partitions: partitionIndexes.map((partition) =>
-        partitionAnswer(partition, offsets?.get(name, partition)),
-      ),
+      partitions: answerPartitions(name, partitionIndexes, { offsets, context }),
     }))
     return { groupId, topics: answered, errorCode: errorCode.NONE }
   }
@@ -77,12 +80,13 @@ function fetchGroup({ groupId, topics }: Group, { version, cluster, node }: Requ
     })
   const answered = asked.map(({ topicId, partitionIndexes }) => {
     const name = cluster.topicById(topicId)?.name
-    const error = name === undefined ? errorCode.UNKNOWN_TOPIC_ID : errorCode.NONE
+    const unknown = (partition: number) => partitionAnswer(partition, undefined, errorCode.UNKNOWN_TOPIC_ID)
     return {
       topicId,
-      partitions: partitionIndexes.map((partition) =>
-        partitionAnswer(partition, name === undefined ? undefined : offsets?.get(name, partition), error),
-      ),
+      partitions:
+        name === undefined
+          ? partitionIndexes.map(unknown)
+          : answerPartitions(name, partitionIndexes, { offsets, context }),
     }
   })
   return { groupId, topics: answered, errorCode: errorCode.NONE }
@@ -93,6 +97,16 @@ const everything = (offsets: GroupOffsets | undefined) =>
     name,
     partitionIndexes: (offsets as GroupOffsets).of(name).map(([partition]) => partition),
   }))
+
+const answerPartitions = (
+  topic: string,
+  partitionIndexes: readonly number[],
+  { offsets, context }: { readonly offsets: GroupOffsets | undefined; readonly context: RequestContext },
+) =>
+  partitionIndexes.map((partition) => {
+    const injected = context.injectedError(topic, partition)
+    return partitionAnswer(partition, injected === 0 ? offsets?.get(topic, partition) : undefined, injected)
+  })
 
 const partitionAnswer = (
   partitionIndex: number,
