@@ -84,10 +84,7 @@ export class CoordinatorLog {
   /** Reads on, unless it is held: piece by piece, so that a long log holds up nobody. */
   load(): void {
     if (!this.isLoading || this.#isReading || this.#host.isHeld()) return
-    if (this.#loadedTo >= this.#leader.replica.log.end) {
-      this.#state = 'active'
-      return this.#host.loaded()
-    }
+    if (this.#loadedTo >= this.#leader.replica.log.end) return this.#activate()
     this.#isReading = true
     this.#host.clock.defer(() => {
       this.#isReading = false
@@ -95,6 +92,20 @@ export class CoordinatorLog {
       this.#read()
       this.load()
     })
+  }
+
+  /** Reads all that is left, in this turn. False: it is held. */
+  loadNow(): boolean {
+    while (this.isLoading && !this.#host.isHeld()) {
+      if (this.#loadedTo < this.#leader.replica.log.end) this.#read()
+      else this.#activate()
+    }
+    return !this.isLoading
+  }
+
+  #activate(): void {
+    this.#state = 'active'
+    this.#host.loaded()
   }
 
   #read(): void {

@@ -45,6 +45,13 @@ export class GroupCoordinator {
     return groups.isLoading ? { errorCode: errorCode.COORDINATOR_LOAD_IN_PROGRESS } : { groups }
   }
 
+  /** Loads the partition of a group in this turn. False: a test holds it, or the node does not lead it. */
+  loadNow(groupId: string): boolean {
+    return (
+      this.#partitions.get(coordinatorPartition(groupId, this.#host.offsetsPartitions))?.loadNow() ?? false
+    )
+  }
+
   /** All that this node coordinates, or why that cannot be told. */
   all(): { readonly groups: readonly PartitionGroups[] } | { readonly errorCode: number } {
     const groups = [...this.#partitions.values()]

@@ -81,6 +81,8 @@ export class PartitionGroups {
   readonly #committed = new OffsetsByGroup()
   /** What was read of groups while loading. */
   readonly #found = new Map<string, GroupRecord>()
+  /** Topics that were deleted while loading. */
+  readonly #deletedMeanwhile = new Set<string>()
   readonly #joins = new Map<Ticket, (answer: JoinAnswer) => void>()
   readonly #syncs = new Map<Ticket, (answer: SyncAnswer) => void>()
   #lastTicket: Ticket = 0
@@ -111,6 +113,11 @@ export class PartitionGroups {
   /** Begins to load, or goes on with it after it was held. */
   load(): void {
     this.#log.load()
+  }
+
+  /** Loads all that is left, in this turn. False: a test holds it. */
+  loadNow(): boolean {
+    return this.#log.loadNow()
   }
 
   /** A group that does not exist comes to be, and that is written down. */
@@ -235,7 +242,7 @@ export class PartitionGroups {
 
   /** The offsets of a deleted topic go with it. */
   topicDeleted(topic: string): void {
-    if (this.isLoading) return
+    if (this.isLoading) return void this.#deletedMeanwhile.add(topic)
     for (const groupId of this.#written.groupIds) {
       const partitions = this.#written.of(groupId)?.partitions() ?? []
       this.#forget(
@@ -321,6 +328,9 @@ export class PartitionGroups {
     for (const groupId of this.#written.groupIds) {
       if (!this.#groups.has(groupId)) this.#add(new GroupState(groupId, limits, times.wallNow))
     }
+    // Nobody can have committed to a new topic of that name yet.
+    for (const topic of this.#deletedMeanwhile) this.topicDeleted(topic)
+    this.#deletedMeanwhile.clear()
   }
 
   #append(records: readonly CoordinatorRecord[]): Settled {
