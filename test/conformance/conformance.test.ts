@@ -10,24 +10,22 @@ import { conformance } from './suite.ts'
 const ledger = new ErrorLedger()
 const NAME = 'the embedded broker'
 
-conformance(NAME, () => embeddedPlace({ brokers: 1 }, ledger.observe))
+conformance(NAME, () => embeddedPlace({ brokers: 1 }, ledger))
 
 severalNodes(NAME, () => {
   const settings = Object.entries(severalNodesSettings).map(([key, value]) => [key, String(value)])
-  return embeddedPlace({ brokers: 3, configs: Object.fromEntries(settings) }, ledger.observe)
+  return embeddedPlace({ brokers: 3, configs: Object.fromEntries(settings) }, ledger)
 })
 
 saslConformance(NAME, () => {
   const { users, mechanisms, maxReauthMs } = saslSettings
   const configs = { 'connections.max.reauth.ms': String(maxReauthMs) }
-  return embeddedPlace({ brokers: 1, sasl: { users, mechanisms }, configs }, ledger.observe)
+  return embeddedPlace({ brokers: 1, sasl: { users, mechanisms }, configs }, ledger)
 })
 
-limits(NAME, () =>
-  embeddedPlace({ brokers: 1, configs: limitsSettings, logBytes: LOG_BYTES }, ledger.observe),
-)
+limits(NAME, () => embeddedPlace({ brokers: 1, configs: limitsSettings, logBytes: LOG_BYTES }, ledger))
 
-olderRules(NAME, () => embeddedPlace({ brokers: 2, kafkaVersion: '3.6' }, ledger.observe))
+olderRules(NAME, () => embeddedPlace({ brokers: 2, kafkaVersion: '3.6' }, ledger))
 
 errorLedgerCases(ledger, {
   exceptions: {},

@@ -129,6 +129,7 @@ export function everyVersion(target: Targeted): void {
           assert.equal(reader.int32(), 77)
           const response = decodeResponse(apiVersions, 0, reader)
           assert.equal(reader.remaining, 0)
+          connection.onResponse?.(apiVersions, response)
           assert.equal(named(response.errorCode), 'UNSUPPORTED_VERSION')
           const own = response.apiKeys.find(({ apiKey }) => apiKey === apiVersions.key)
           assert.equal(own?.maxVersion, highest)

@@ -24,6 +24,8 @@ export interface Place {
   readonly cluster: EmbeddedCluster | undefined
   /** Undefined where nodes are not stopped. */
   readonly nodes?: Nodes
+  /** Told of every response that a case gets. */
+  readonly onResponse?: RawConnection['onResponse']
   stop(): Promise<void>
 }
 
@@ -109,6 +111,7 @@ export class Target {
     const address = nodeId === undefined ? this.#place.addresses[0] : this.#addresses.get(nodeId)
     assert.ok(address, `node ${nodeId} is known`)
     const connection = await RawConnection.open(address)
+    connection.onResponse = this.#place.onResponse
     this.#connections.push(connection)
     return connection
   }
@@ -199,11 +202,17 @@ export class Target {
   }
 }
 
+let waiting = 0
+
+/** Whether a case only waits for something: what it reads then is no claim about it. */
+export const isWaiting = (): boolean => waiting > 0
+
 /** Asks until there is an answer; fails after a quarter of a minute. */
 export async function eventually<T>(what: string, ask: () => Promise<T | undefined>): Promise<T> {
   const deadline = performance.now() + 15_000
   for (;;) {
-    const answer = await ask()
+    waiting++
+    const answer = await ask().finally(() => waiting--)
     if (answer !== undefined) return answer
     if (performance.now() > deadline) throw new Error(`${what}: not within 15 s`)
     await new Promise((resolve) => setTimeout(resolve, 20))

@@ -16,6 +16,8 @@ import { joinAs, stableGroup, syncAs } from './group-requests.ts'
 import { eventually, named, type Target } from './target.ts'
 
 const OFFSETS = '__consumer_offsets'
+/** A member that outlasts the restart of a node. */
+const patient = { sessionTimeoutMs: 60_000, rebalanceTimeoutMs: 60_000 }
 
 /** A new group that this node coordinates. */
 async function groupOf(at: Target, nodeId: number): Promise<string> {
@@ -81,7 +83,7 @@ export function tooFewReplicasCases(target: Targeted): void {
     async (at) => {
       const { name: topic } = await at.topic()
       const groupId = at.name('group')
-      const [member] = await stableGroup(at, groupId, [{}])
+      const [member] = await stableGroup(at, groupId, [patient])
       assert.ok(member)
       const node = await at.coordinator(groupId)
       const [kept, gone, emptied] = await Promise.all([0, 1, 2].map(() => groupOf(at, node)))
@@ -93,7 +95,7 @@ export function tooFewReplicasCases(target: Targeted): void {
       let generationId = -1
       const { memberId } = member.joined
       const syncing = async () => {
-        const again = await joinAs(connection, groupId, 9, { memberId })
+        const again = await joinAs(connection, groupId, 9, { ...patient, memberId })
         generationId = again.generationId
         return (await syncAs(connection, groupId, again)).errorCode
       }
