@@ -33,6 +33,7 @@ errorLedgerCases(ledger, {
     Produce: { from: 0, to: 2, why: 'advertised for old clients, and closes the connection' },
     ApiVersions: { from: 1, to: 2, why: 'these have nothing that could be wrong' },
     ListPartitionReassignments: { from: 0, to: 0, why: 'what is not there is left out' },
+    DescribeLogDirs: { from: 1, to: 5, why: 'what is not there is left out' },
     DescribeCluster: { from: 0, to: 0, why: 'it has nothing that could be wrong' },
   },
 })

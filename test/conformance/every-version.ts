@@ -39,6 +39,7 @@ const floor: { readonly [apiName: string]: readonly [number, number] } = {
   OffsetForLeaderEpoch: [2, 4],
   DescribeConfigs: [0, 4],
   AlterConfigs: [0, 2],
+  DescribeLogDirs: [1, 4],
   SaslAuthenticate: [0, 2],
   CreatePartitions: [0, 3],
   DeleteGroups: [0, 2],
