@@ -49,6 +49,7 @@ export class ClusterState implements PartitionHost, CoordinatorHost {
   readonly internalBudget = new LogBudget(Number.MAX_SAFE_INTEGER)
   readonly strictStart: boolean
   readonly holdsUnderMinIsr: boolean
+  readonly waitsForReplicas: boolean
   readonly groupLimits: GroupLimits
   readonly #nodes = new Map<number, BrokerNode>()
   readonly #topics = new Map<string, Topic>()
@@ -73,6 +74,7 @@ export class ClusterState implements PartitionHost, CoordinatorHost {
       options.kafkaVersion.localeCompare(version, 'en', { numeric: true }) >= 0
     this.strictStart = since('4.5')
     this.holdsUnderMinIsr = since('3.7')
+    this.waitsForReplicas = since('4.0')
     this.clusterId = this.#uuid()
   }
 

@@ -212,11 +212,21 @@ export class EmbeddedCluster {
     return this.#state.coordinatorPartition(groupId).leaderId
   }
 
-  /** Ends a member's session, as if its heartbeats had stopped long ago. */
+  /**
+   * Ends a member's session, as if its heartbeats had stopped long ago; a coordinator that is new loads at once for it.
+   * INVALID_ARGUMENT when the group has no such member, no coordinator, or one that `holdCoordinator` keeps from loading.
+   */
   expireMember(groupId: string, memberId: string): void {
-    const found = this.#state.node(this.coordinatorOf(groupId))?.groups.find(groupId)
-    if (found === undefined || 'errorCode' in found) {
-      throw invalid(`group ${groupId} has no coordinator, or it is not loaded yet`)
+    const nodeId = this.coordinatorOf(groupId)
+    const coordinator = this.#state.node(nodeId)?.groups
+    if (coordinator === undefined) {
+      const { index } = this.#state.coordinatorPartition(groupId)
+      throw invalid(`group ${groupId} has no coordinator: start a node that has __consumer_offsets-${index}`)
+    }
+    coordinator.loadNow(groupId)
+    const found = coordinator.find(groupId)
+    if ('errorCode' in found) {
+      throw invalid(`group ${groupId} is not loaded by node ${nodeId}: end the hold of holdCoordinator first`)
     }
     found.groups.expireMember(groupId, memberId)
   }

@@ -28,6 +28,15 @@ export class EpochCache {
     this.#entries.push({ epoch, startOffset })
   }
 
+  /**
+   * Takes over from another log what it knows of epochs up to `epoch`, and this one does not. Where a log was compacted
+   * the first batches of an epoch may be gone, or all of them: what is left does not tell where it began.
+   */
+  adopt(other: EpochCache, epoch: number): void {
+    if (epoch <= this.latest) return
+    for (const known of other.#entries) if (known.epoch <= epoch) this.assign(known.epoch, known.startOffset)
+  }
+
   /** Where `epoch` ends, by Kafka's rule for epochs that this log does not know itself. */
   endOf(epoch: number, logEnd: number): EpochEnd {
     if (epoch === -1 || this.#entries.length === 0) return UNKNOWN

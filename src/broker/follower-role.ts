@@ -71,6 +71,7 @@ export class FollowerRole {
         return true
       case 'batches': {
         for (const batch of answer.batches) {
+          replica.log.epochs.adopt(answer.epochs, batch.leaderEpoch)
           replica.log.append(batch)
           replica.producers.record(batch)
         }

@@ -24,10 +24,11 @@ export interface Handler<A extends Api = Api> {
   readonly errors: readonly number[]
   /**
    * True: the handler asks `context.injectedError(topic, partition)` for each partition. Otherwise an injected error
-   * is answered for the whole request, by `refuse` or, without it, in the response's own top-level error code.
+   * is answered for the whole request, by `refuse` or, without it, in the response's own top-level error code. A list:
+   * it asks for these errors, and the others are answered for the whole request.
    */
-  readonly perPartition?: boolean
-  /** Errors that such a handler nevertheless answers for the whole request. */
+  readonly perPartition?: boolean | readonly number[]
+  /** Errors that a handler with `true` nevertheless answers for the whole request. */
   readonly wholeErrors?: readonly number[]
   handle(request: ReceivedRequestOf<A>, context: RequestContext): Answer<A>
   /** The answer that refuses everything with one error. */

@@ -8,6 +8,7 @@
  */
 import { errorCode } from '../protocol/error-codes.ts'
 import type { Clock, Timer } from '../util/clock.ts'
+import type { EpochCache } from './epoch-cache.ts'
 import type { LogBudget } from './log-budget.ts'
 import type { Verdict } from './producer-states.ts'
 import type { Replica } from './replica.ts'
@@ -70,6 +71,8 @@ export type FollowerAnswer =
   | {
       readonly kind: 'batches'
       readonly batches: readonly StoredBatch[]
+      /** The leader's own, to be looked at in this turn. */
+      readonly epochs: EpochCache
       readonly highWatermark: number
       readonly logStart: number
     }
@@ -205,7 +208,8 @@ export class LeaderRole {
     if (startMoved) this.replica.notify()
     const maxBytes = this.#host.followerFetchBytes
     const batches = log.read({ offset: fetch.offset, upTo: log.end, maxBytes, atLeastOne: true })
-    return { kind: 'batches', batches, highWatermark: this.replica.highWatermark, logStart: log.start }
+    const { highWatermark } = this.replica
+    return { kind: 'batches', batches, epochs: log.epochs, highWatermark, logStart: log.start }
   }
 
   /** The log start moved by retention or DeleteRecords: followers take it over with their next fetch. */

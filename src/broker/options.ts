@@ -59,7 +59,7 @@ export interface StartClusterOptions {
    * out: `{ Produce: 9, DescribeProducers: null }`. Default: all there are.
    */
   readonly maxVersions?: Readonly<Record<string, number | null>>
-  /** Whose rules count where versions of Kafka differ. Default `4.1`. */
+  /** Whose rules count where versions of Kafka differ: `3.9`. Default `4.1`. */
   readonly kafkaVersion?: string
 }
 

@@ -86,8 +86,11 @@ export class RequestRunner {
     const { apiVersion: version, clientId } = header
     const info: RequestInfo = { api: api.name, version, node: node.id, clientId }
     const targets = () => targetsOf(api, request, { cluster, node })
+    const { perPartition = false, wholeErrors } = handler
     const isPerPartition = (error: number) =>
-      handler.perPartition === true && handler.wholeErrors?.includes(error) !== true
+      typeof perPartition === 'boolean'
+        ? perPartition && wholeErrors?.includes(error) !== true
+        : perPartition.includes(error)
     return faults.intercept({ api, info, request, targets }, isPerPartition)
   }
 

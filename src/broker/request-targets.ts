@@ -16,16 +16,25 @@ export function targetsOf(
   { cluster, node }: { cluster: ClusterState; node: BrokerNode },
 ): Target[] {
   const targets: Target[] = []
+  addTopics(targets, request, cluster)
+  // OffsetFetch asks for several groups at once, each with its topics.
+  const groups = request['groups']
+  for (const group of Array.isArray(groups) ? (groups as (Body | string)[]) : []) {
+    if (typeof group === 'object') addTopics(targets, group, cluster)
+  }
+  if (api.key === FETCH) addSession(targets, node, request['sessionId'])
+  return targets
+}
+
+function addTopics(targets: Target[], body: Body, cluster: ClusterState): void {
   for (const list of listsOfTopics) {
-    const topics = request[list]
+    const topics = body[list]
     if (!Array.isArray(topics)) continue
     for (const topic of topics as (Body | string)[]) {
       const name = nameOf(topic, cluster)
       if (name !== undefined) addPartitions(targets, name, topic)
     }
   }
-  if (api.key === FETCH) addSession(targets, node, request['sessionId'])
-  return targets
 }
 
 function nameOf(topic: Body | string, cluster: ClusterState): string | undefined {

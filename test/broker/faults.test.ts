@@ -4,6 +4,7 @@ import type { StartClusterOptions } from '../../src/broker/index.ts'
 import { errorName } from '../../src/protocol/error-codes.ts'
 import { apiVersions } from '../../src/protocol/messages/api-versions.ts'
 import { fetch } from '../../src/protocol/messages/fetch.ts'
+import { findCoordinator, offsetCommit, offsetFetch } from '../../src/protocol/messages/index.ts'
 import { initProducerId } from '../../src/protocol/messages/init-producer-id.ts'
 import { produce } from '../../src/protocol/messages/produce.ts'
 import { VirtualClock } from '../../src/util/virtual-clock.ts'
@@ -55,6 +56,54 @@ onBoth('an error on one partition leaves the others of the request alone', { top
   const codes = answer.responses.flatMap((topic) => topic.partitionResponses.map((one) => one.errorCode))
   assert.deepEqual(codes, [0, 19, 0])
   assert.deepEqual([valuesOf(kit.cluster, 't'), valuesOf(kit.cluster, 't', 1)], ['0', ''])
+})
+
+test('of an OffsetFetch, errors of partitions reach theirs, and those of groups the whole', async () => {
+  await withCluster({ topics }, async ({ cluster, to }) => {
+    const node = await to(1)
+    const partitions = [0, 1].map((partitionIndex) => ({
+      partitionIndex,
+      committedOffset: 7,
+      committedMetadata: '',
+    }))
+    await node.send(findCoordinator, 3, { key: 'g' })
+    await node.send(offsetCommit, 8, { groupId: 'g', memberId: '', topics: [{ name: 't', partitions }] })
+    const topicId = (await topicsOf(node, ['t']))[0]?.topicId ?? ''
+    const ask = async (version: number, isAll: boolean) => {
+      const partitionIndexes = [0, 1]
+      const named = isAll ? null : [{ name: 't', partitionIndexes }]
+      const asked = version >= 10 && !isAll ? [{ topicId, partitionIndexes }] : named
+      const request =
+        version >= 8 ? { groups: [{ groupId: 'g', topics: asked }] } : { groupId: 'g', topics: named }
+      const answer = await node.send(offsetFetch, version, request)
+      const group = version >= 8 ? answer.groups[0] : answer
+      const found = group?.topics[0]?.partitions ?? []
+      const errors = found.map(
+        ({ committedOffset, errorCode }) => `${committedOffset} ${errorName(errorCode)}`,
+      )
+      return [errorName(group?.errorCode ?? 0), ...errors]
+    }
+    const match = { api: 'OffsetFetch', topic: 't', partition: 1 }
+    const unstable = cluster.faults.on(match, { error: 'UNSTABLE_OFFSET_COMMIT' })
+    const versions = Array.from({ length: 9 }, (_, index) => index + 2)
+    for (const version of versions) {
+      for (const isAll of [false, true]) {
+        assert.deepEqual(
+          await ask(version, isAll),
+          ['NONE', '7 NONE', '-1 UNSTABLE_OFFSET_COMMIT'],
+          `${version}`,
+        )
+      }
+    }
+    assert.equal(unstable.hits, 2 * versions.length)
+    unstable.remove()
+    const moved = cluster.faults.on(match, { error: 'NOT_COORDINATOR' })
+    for (const version of versions) assert.deepEqual(await ask(version, false), ['NOT_COORDINATOR'])
+    assert.equal(moved.hits, versions.length)
+    cluster.faults.on(match, 'close')
+    moved.remove()
+    await assert.rejects(ask(9, false))
+  })
 })
 
 test('errors reach whole answers, topics, fetch sessions and their partitions', async () => {

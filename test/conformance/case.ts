@@ -29,6 +29,16 @@ export const caseOn =
     test(name, (context) => run(target(), context))
   }
 
+/** Cases that stop a node and start it again: not on a Kafka that others use. */
+export const stoppingCaseOn =
+  (target: Targeted): Case =>
+  (name, run) => {
+    test(name, (context) => {
+      if (target().nodes === undefined) return context.skip('the nodes are not ours to stop')
+      return run(target(), context)
+    })
+  }
+
 /** Cases that only an embedded broker can provoke: faults, or states that Kafka does not let itself be put into. */
 export const embeddedCaseOn =
   (target: Targeted): Case =>

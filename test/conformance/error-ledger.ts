@@ -2,6 +2,9 @@
  * Which errors the embedded broker has answered while the suites ran, by API, error and version, held against what its
  * handlers declare: nothing else may be answered, everything declared must have been, and each version of each API
  * must have answered some error, so that no place of one goes unseen. What a fault puts into an answer does not count.
+ *
+ * That an error was answered is not yet that a case expects it: it may stand in an answer that nobody looked at. So the
+ * ledger also notes which errors a case has read, but for those that it read while it waited for something to come.
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
@@ -10,6 +13,7 @@ import type { Handler } from '../../src/broker/handler.ts'
 import { apiTable } from '../../src/broker/handlers/index.ts'
 import { errorName } from '../../src/protocol/error-codes.ts'
 import type { Api } from '../../src/protocol/schema.ts'
+import { isWaiting } from './target.ts'
 
 /** By API name: errors that no case can have, each with the reason. */
 export type Exceptions = Readonly<Record<string, Readonly<Record<string, string>>>>
@@ -23,8 +27,26 @@ export class ErrorLedger {
   /** By API name, then by error: the versions that answered it. */
   readonly #answered = new Map<string, Map<string, Set<number>>>()
 
+  /** By API name: the errors that a case has read. */
+  readonly #read = new Map<string, Set<string>>()
+
   readonly observe: AnswerObserver = ({ api, version, errors }) => {
     for (const error of errors) this.#versionsOf(api, errorName(error)).add(version)
+  }
+
+  /** Lets a response tell when one of its errors is read. */
+  readonly watch = (api: Api, body: object): void => {
+    for (const [key, value] of Object.entries(body)) {
+      if (key === 'errorCode') {
+        const get = () => {
+          if (!isWaiting()) this.#readBy(api).add(errorName(value as number))
+          return value
+        }
+        Object.defineProperty(body, key, { enumerable: true, get })
+      } else if (typeof value === 'object' && value !== null && !ArrayBuffer.isView(value)) {
+        this.watch(api, value)
+      }
+    }
   }
 
   /** What was answered and is not declared: `Produce 9: INVALID_RECORD`. */
@@ -43,11 +65,22 @@ export class ErrorLedger {
     return errors.map(errorName).filter((error) => answered?.has(error) !== true)
   }
 
+  /** What is declared and no case has read. */
+  unread({ api, errors }: Handler): string[] {
+    return errors.map(errorName).filter((error) => !this.#readBy(api).has(error))
+  }
+
   /** The advertised versions that answered no error. */
   silentVersions({ api, versions: [lowest, highest] }: Handler): number[] {
     const heard = new Set([...(this.#answered.get(api.name)?.values() ?? [])].flatMap((one) => [...one]))
     const all = Array.from({ length: highest - lowest + 1 }, (_, index) => lowest + index)
     return all.filter((version) => !heard.has(version))
+  }
+
+  #readBy({ name }: Api): Set<string> {
+    const read = this.#read.get(name) ?? new Set<string>()
+    this.#read.set(name, read)
+    return read
   }
 
   #versionsOf({ name }: Api, error: string): Set<number> {
@@ -76,6 +109,7 @@ export function errorLedgerCases(
 
       test(`${name}: every error that is declared has a case`, () => {
         assert.deepEqual(ledger.missing(handler), Object.keys(exceptions[name] ?? {}))
+        assert.deepEqual(ledger.unread(handler), Object.keys(exceptions[name] ?? {}), 'and the case reads it')
         assert.equal(new Set(handler.errors).size, handler.errors.length, 'each is declared once')
       })
 

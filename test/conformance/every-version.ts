@@ -39,6 +39,7 @@ const floor: { readonly [apiName: string]: readonly [number, number] } = {
   OffsetForLeaderEpoch: [2, 4],
   DescribeConfigs: [0, 4],
   AlterConfigs: [0, 2],
+  DescribeLogDirs: [1, 4],
   SaslAuthenticate: [0, 2],
   CreatePartitions: [0, 3],
   DeleteGroups: [0, 2],
@@ -129,6 +130,7 @@ export function everyVersion(target: Targeted): void {
           assert.equal(reader.int32(), 77)
           const response = decodeResponse(apiVersions, 0, reader)
           assert.equal(reader.remaining, 0)
+          connection.onResponse?.(apiVersions, response)
           assert.equal(named(response.errorCode), 'UNSUPPORTED_VERSION')
           const own = response.apiKeys.find(({ apiKey }) => apiKey === apiVersions.key)
           assert.equal(own?.maxVersion, highest)

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { describe } from 'node:test'
 import {
   deleteRecords,
+  describeLogDirs,
   describeProducers,
   listOffsets,
   offsetForLeaderEpoch,
@@ -222,6 +223,46 @@ function producerCases(check: Case): void {
   })
 }
 
+function logDirCases(check: Case): void {
+  check('DescribeLogDirs: how large the replicas of a node are, in every version', async (at) => {
+    const topic = await at.topic({ partitions: 2 })
+    const node = topic.leaders[0] as number
+    const connection = await at.connect(node)
+    await produceTo(connection, { topic, records: batchOf('a', 'b') })
+    const ask = async (version: number, topics: { topic: string; partitions: number[] }[] | null) => {
+      const { errorCode, results } = await connection.send(describeLogDirs, version, { topics })
+      assert.deepEqual([errorCode, results.length], [0, 1])
+      assert.equal(named(results[0]?.errorCode), 'NONE')
+      return results[0]
+    }
+    for (const version of at.versions(describeLogDirs)) {
+      const found = await ask(version, [{ topic: topic.name, partitions: [0, 1, 7] }])
+      assert.match(found?.logDir ?? '', /^\//)
+      assert.deepEqual(
+        found?.topics.map(({ name }) => name),
+        [topic.name],
+      )
+      const partitions = found?.topics[0]?.partitions.toSorted((a, b) => a.partitionIndex - b.partitionIndex)
+      assert.deepEqual(
+        partitions?.map(({ partitionSize, ...rest }) => ({ ...rest, isEmpty: partitionSize === 0 })),
+        [0, 1].map((index) => ({
+          partitionIndex: index,
+          offsetLag: 0,
+          isFutureKey: false,
+          isEmpty: index === 1,
+        })),
+      )
+      const isTold = version >= 4
+      assert.deepEqual([Number(found?.totalBytes) > 0, Number(found?.usableBytes) > 0], [isTold, isTold])
+      const all = await ask(version, null)
+      assert.ok(all?.topics.some(({ name }) => name === topic.name))
+      for (const nothing of [[], [{ topic: at.name('none'), partitions: [0] }]]) {
+        assert.deepEqual((await ask(version, nothing))?.topics, [], 'what is not there is left out')
+      }
+    }
+  })
+}
+
 export function logOffsetConformance(target: Targeted): void {
   describe('offsets of logs', () => {
     const check = caseOn(target)
@@ -229,5 +270,6 @@ export function logOffsetConformance(target: Targeted): void {
     epochCases(check)
     deleteRecordsCases(check)
     producerCases(check)
+    logDirCases(check)
   })
 }

@@ -12,6 +12,7 @@ import {
   describeCluster,
   describeConfigs,
   describeGroups,
+  describeLogDirs,
   describeProducers,
   describeTopicPartitions,
   electLeaders,
@@ -215,6 +216,7 @@ export const minimalRequests: readonly MinimalRequest[] = [
     () => 'GROUP_ID_NOT_FOUND',
   ),
   minimal(describeCluster, () => ({ includeClusterAuthorizedOperations: true })),
+  minimal(describeLogDirs, () => ({ topics: null })),
   minimal(describeProducers, (_, { topic }) => ({ topics: [{ name: topic.name, partitionIndexes: [0] }] })),
   minimal(describeTopicPartitions, (_, { topic }) => ({ topics: [{ name: topic.name }] })),
 ]

@@ -7,7 +7,6 @@ import {
   describeGroups,
   findCoordinator,
   heartbeat,
-  incrementalAlterConfigs,
   joinGroup,
   leaveGroup,
   listGroups,
@@ -152,10 +151,9 @@ export function movingCases(target: Targeted): void {
     const cluster = clusterOf(at)
     const topic = await at.topic()
     const groupId = at.name('group')
-    const release = cluster.holdCoordinator(groupId)
-    const from = cluster.coordinatorOf(groupId)
+    const from = await at.coordinator(groupId)
     const to = at.nodeIds.find((id) => id !== from) as number
-    await at.connectToCoordinator(groupId)
+    const release = cluster.holdCoordinator(groupId)
     cluster.moveCoordinator(groupId, to)
     const connection = await at.connect(to)
     for (const [api, error] of Object.entries(await groupErrors(connection, groupId, topic.name))) {
@@ -170,62 +168,6 @@ export function movingCases(target: Targeted): void {
       const errors = await groupErrors(connection, groupId, topic.name)
       return errors['OffsetCommit'] === 'NONE' || undefined
     })
-  })
-
-  check('a coordinator with too few replicas in sync: what has to be written is refused', async (at) => {
-    const cluster = clusterOf(at)
-    const topic = await at.topic()
-    const groupId = at.name('group')
-    const [member] = await stableGroup(at, groupId, [{}])
-    assert.ok(member)
-    const { connection, joined } = member
-    const coordinator = cluster.coordinatorOf(groupId)
-    /** Another group of the same node. */
-    const neighbour = (prefix: string) => {
-      const ids = Array.from({ length: 1_000 }, (_, index) => at.name(`${prefix}-${index}`))
-      return ids.find((id) => cluster.coordinatorOf(id) === coordinator) as string
-    }
-    const [old, fresh] = [neighbour('old'), neighbour('fresh')]
-    const partitions = [{ partitionIndex: 0, committedOffset: 1, committedMetadata: '' }]
-    const topics = [{ name: topic.name, partitions }]
-    const generation = { memberId: joined.memberId, generationIdOrMemberEpoch: joined.generationId }
-    const commit = async (request: Omit<RequestOf<typeof offsetCommit>, 'topics'>) => {
-      const answer = await connection.send(offsetCommit, 8, { ...request, topics })
-      return answer.topics[0]?.partitions[0]?.errorCode
-    }
-    assert.equal(named(await commit({ groupId: old, memberId: '' })), 'NONE')
-    const setMinimum = async (value: string) => {
-      const configs = [{ name: 'min.insync.replicas', configOperation: 0, value }]
-      const resources = [{ resourceType: 2, resourceName: '__consumer_offsets', configs }]
-      await connection.send(incrementalAlterConfigs, 1, { resources, validateOnly: false })
-    }
-    await setMinimum('2')
-    const others = at.nodeIds.filter((id) => id !== coordinator)
-    for (const node of others) await cluster.stopNode(node)
-    const errors: Record<string, number | undefined> = {
-      commit: await commit({ groupId, ...generation }),
-      join: (await joinAs(connection, fresh)).errorCode,
-      deleteGroup: (await connection.send(deleteGroups, 2, { groupsNames: [old] })).results[0]?.errorCode,
-      deleteOffset: (
-        await connection.send(offsetDelete, 0, {
-          groupId: old,
-          topics: [{ name: topic.name, partitions: [{ partitionIndex: 0 }] }],
-        })
-      ).errorCode,
-    }
-    const again = await joinAs(connection, groupId, 9, { memberId: joined.memberId })
-    errors['sync'] = (await syncAs(connection, groupId, again)).errorCode
-    for (const [what, code] of Object.entries(errors)) {
-      assert.equal(named(code), 'COORDINATOR_NOT_AVAILABLE', what)
-    }
-    const { memberId, generationId } = again
-    const beat = await connection.send(heartbeat, 4, { groupId, memberId, generationId })
-    assert.equal(named(beat.errorCode), 'REBALANCE_IN_PROGRESS', 'without its assignment it joins again')
-    for (const node of others) await cluster.startNode(node)
-    await eventually('a commit', async () => {
-      return named(await commit({ groupId: old, memberId: '' })) === 'NONE' || undefined
-    })
-    await setMinimum('1')
   })
 
   check('a partition of offsets that nobody leads: its groups have no coordinator', async (at) => {

@@ -243,6 +243,7 @@ export function saslConformance(name: string, makePlace: () => Promise<Place>): 
     })
     const open = async () => {
       const connection = await RawConnection.open(place?.addresses[0] as RawAddress)
+      connection.onResponse = place?.onResponse
       connections.push(connection)
       return connection
     }

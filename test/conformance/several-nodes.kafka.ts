@@ -21,6 +21,10 @@ const stop = async () => {
 severalNodes('Apache Kafka', async () => ({
   addresses: kafka.plaintextBrokers.map(parseAddress),
   cluster: undefined,
+  nodes: {
+    stop: async (nodeId) => kafka.nodes[nodeId - 1]?.kill('SIGTERM'),
+    start: async (nodeId) => kafka.nodes[nodeId - 1]?.restart(),
+  },
   stop,
 }))
 

@@ -29,12 +29,14 @@ import { leaderOf } from './metadata.ts'
 import { movingCases } from './moving.ts'
 import { replicaCases } from './replicas.ts'
 import { eventually, named, type Place, type Target, type TopicInfo } from './target.ts'
+import { tooFewReplicasCases } from './too-few-replicas.ts'
 
 /** What the broker under test has to be set to, besides having three nodes. */
 export const severalNodesSettings = {
   'group.max.size': 3,
   'group.initial.rebalance.delay.ms': 300,
   'group.min.session.timeout.ms': 100,
+  'offsets.commit.timeout.ms': 2_000,
 } as const
 
 /** A topic of one partition on these nodes, the first of which leads it. */
@@ -368,4 +370,5 @@ export const severalNodes = (name: string, makePlace: () => Promise<Place>): voi
     settingCases,
     movingCases,
     replicaCases,
+    tooFewReplicasCases,
   )

@@ -8,6 +8,7 @@ import { errorName } from '../../src/protocol/error-codes.ts'
 import {
   apiVersions,
   createTopics,
+  describeGroups,
   findCoordinator,
   listOffsets,
   metadata,
@@ -21,7 +22,18 @@ export interface Place {
   readonly addresses: readonly RawAddress[]
   /** Undefined on a real Kafka: cases that need it are skipped there. */
   readonly cluster: EmbeddedCluster | undefined
+  /** Undefined where nodes are not stopped. */
+  readonly nodes?: Nodes
+  /** Told of every response that a case gets. */
+  readonly onResponse?: RawConnection['onResponse']
   stop(): Promise<void>
+}
+
+export interface Nodes {
+  /** An orderly stop. */
+  stop(nodeId: number): Promise<void>
+  /** At the address that it had. */
+  start(nodeId: number): Promise<void>
 }
 
 export interface TopicInfo {
@@ -57,6 +69,10 @@ export class Target {
 
   get cluster(): EmbeddedCluster | undefined {
     return this.#place.cluster
+  }
+
+  get nodes(): Nodes | undefined {
+    return this.#place.nodes
   }
 
   get isEmbedded(): boolean {
@@ -95,6 +111,7 @@ export class Target {
     const address = nodeId === undefined ? this.#place.addresses[0] : this.#addresses.get(nodeId)
     assert.ok(address, `node ${nodeId} is known`)
     const connection = await RawConnection.open(address)
+    connection.onResponse = this.#place.onResponse
     this.#connections.push(connection)
     return connection
   }
@@ -159,9 +176,15 @@ export class Target {
     return nodeId
   }
 
-  /** A new connection to the node that coordinates a group. */
+  /** A new connection to the node that coordinates a group, once it does: it may be named before it has loaded. */
   async connectToCoordinator(groupId: string): Promise<RawConnection> {
-    return this.connect(await this.coordinator(groupId))
+    return eventually(`a coordinator of ${groupId} that answers`, async () => {
+      const connection = await this.connect(await this.coordinator(groupId))
+      const { groups } = await connection.send(describeGroups, 0, { groups: [groupId] })
+      if (groups[0]?.errorCode === 0) return connection
+      connection.close()
+      return undefined
+    })
   }
 
   async stop(): Promise<void> {
@@ -169,17 +192,27 @@ export class Target {
     await this.#place.stop()
   }
 
+  /** All that the place has: a node that has just started may not know of the others yet. */
   async #learnNodes(connection: RawConnection): Promise<void> {
-    const answer = await connection.send(metadata, 1, { topics: [] })
-    for (const { nodeId, host, port } of answer.brokers) this.#addresses.set(nodeId, { host, port })
+    const brokers = await eventually('the nodes', async () => {
+      const answer = await connection.send(metadata, 1, { topics: [] })
+      return answer.brokers.length >= this.#place.addresses.length ? answer.brokers : undefined
+    })
+    for (const { nodeId, host, port } of brokers) this.#addresses.set(nodeId, { host, port })
   }
 }
+
+let waiting = 0
+
+/** Whether a case only waits for something: what it reads then is no claim about it. */
+export const isWaiting = (): boolean => waiting > 0
 
 /** Asks until there is an answer; fails after a quarter of a minute. */
 export async function eventually<T>(what: string, ask: () => Promise<T | undefined>): Promise<T> {
   const deadline = performance.now() + 15_000
   for (;;) {
-    const answer = await ask()
+    waiting++
+    const answer = await ask().finally(() => waiting--)
     if (answer !== undefined) return answer
     if (performance.now() > deadline) throw new Error(`${what}: not within 15 s`)
     await new Promise((resolve) => setTimeout(resolve, 20))

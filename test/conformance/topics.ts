@@ -69,6 +69,46 @@ function createCases(check: Case): void {
     }
   })
 
+  check(
+    'CreateTopics: more than 10,000 records for topics, partitions and configs make nothing',
+    async (at) => {
+      const sized = (numPartitions: number, given: Partial<NewTopic> = {}) =>
+        newTopic(at.name('large'), { numPartitions, replicationFactor: 1, ...given })
+      const configs = [{ name: 'retention.ms', value: '1000' }]
+      const cases: [topics: NewTopic[], error: string][] = [
+        [[sized(9_999)], 'NONE'],
+        [[sized(9_998, { configs })], 'NONE'],
+        [[sized(5_000), sized(4_998)], 'NONE'],
+        [[sized(10_000)], 'POLICY_VIOLATION'],
+        [[sized(9_999, { configs })], 'POLICY_VIOLATION'],
+        [[sized(5_000), sized(4_999)], 'POLICY_VIOLATION'],
+        [[sized(0), sized(10_000)], 'POLICY_VIOLATION'],
+        [[sized(10_001)], 'POLICY_VIOLATION'],
+        [[sized(1_000_000)], 'POLICY_VIOLATION'],
+        [[sized(-5), sized(10_001)], 'POLICY_VIOLATION'],
+        [[sized(-1), sized(10_000)], 'POLICY_VIOLATION'],
+      ]
+      for (const [topics, expected] of cases) {
+        for (const { error } of await create(at, 7, topics, true)) {
+          assert.equal(error, expected, topics.map((one) => one.numPartitions).join())
+        }
+      }
+      const twice = sized(1)
+      const answers = await create(at, 7, [sized(10_001), twice, twice])
+      assert.deepEqual(
+        answers.map(({ error }) => error),
+        Array.from({ length: 3 }, () => 'POLICY_VIOLATION'),
+      )
+      for (const version of at.versions(createTopics)) {
+        const [answer] = await create(at, version, [sized(10_001)])
+        assert.equal(answer?.error, 'POLICY_VIOLATION', `version ${version}`)
+      }
+      // A topic that is refused is not counted.
+      const mixed = await create(at, 7, [sized(9_999), newTopic('a b')], true)
+      assert.deepEqual(mixed.map(({ error }) => error).sort(), ['INVALID_TOPIC_EXCEPTION', 'NONE'])
+    },
+  )
+
   check('CreateTopics: what is refused', async (at) => {
     const existing = await at.topic()
     const nodeId = at.nodeIds[0] as number

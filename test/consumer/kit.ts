@@ -138,7 +138,7 @@ export class Bench {
   }
 }
 
-const clientOptions = (broker: EmbeddedCluster, more: Partial<ClientOptions> = {}) =>
+export const clientOptions = (broker: EmbeddedCluster, more: Partial<ClientOptions> = {}) =>
   resolveClientOptions({
     brokers: broker.brokers,
     dial: broker.dial,

@@ -2,15 +2,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Cluster } from '../../src/client/cluster.ts'
-import { resolveClientOptions } from '../../src/client/options.ts'
 import { AssignedPartition } from '../../src/consumer/assigned-partition.ts'
 import { resolveConsumerOptions } from '../../src/consumer/consumer-options.ts'
 import { CoordinatorLink } from '../../src/consumer/coordinator-link.ts'
 import { Positions } from '../../src/consumer/positions.ts'
-import { errorCode } from '../../src/protocol/error-codes.ts'
-import { findCoordinator, metadata, offsetCommit, offsetFetch } from '../../src/protocol/messages/index.ts'
-import { FakeBroker } from '../client/fake-broker.ts'
-import { Bench, still, until, values } from './kit.ts'
+import { offsetCommit, type offsetFetch } from '../../src/protocol/messages/index.ts'
+import type { ReceivedRequestOf } from '../../src/protocol/schema.ts'
+import { Bench, clientOptions, still, until, values } from './kit.ts'
 
 test('the position that `latest` found outlives a crash, though no record has come yet', async () => {
   const { clock, bench, member } = await still(undefined, { topics: { orders: 1 } })
@@ -33,37 +31,29 @@ test('the position that `latest` found outlives a crash, though no record has co
 })
 
 test('offsets of an open transaction hold up their partition, and no other; nor when it is given up', async () => {
-  // A broker that says what the embedded one has no transactions for: partition 1 and 2 are not stable.
-  const stable = new Set([0])
-  const fake = new FakeBroker()
-    .on(metadata, () => ({
-      brokers: [{ nodeId: 1, host: 'fake', port: 9092, rack: null }],
-      clusterId: 'fake',
-      controllerId: 1,
-      topics: [],
-    }))
-    .on(findCoordinator, ({ body }) => ({
-      coordinators: (body.coordinatorKeys ?? []).map((key) => ({
-        ...{ key, nodeId: 1, host: 'fake', port: 9092 },
-        ...{ errorCode: 0, errorMessage: null },
-      })),
-    }))
-    .on(offsetFetch, ({ body }) => ({
-      groups: body.groups.map(({ groupId, topics }) => ({
-        groupId,
-        topics: (topics ?? []).map(({ name, partitionIndexes }) => ({
-          name,
-          partitions: partitionIndexes.map((partitionIndex) => ({
-            partitionIndex,
-            committedOffset: stable.has(partitionIndex) ? 7 : -1,
-            metadata: '',
-            errorCode: stable.has(partitionIndex) ? 0 : errorCode.UNSTABLE_OFFSET_COMMIT,
-          })),
-        })),
-      })),
-    }))
-  const quickly = { brokers: 'fake:9092', dial: fake.dial, minBackoffMs: 1, maxBackoffMs: 5 }
-  const cluster = new Cluster(resolveClientOptions(quickly))
+  await using bench = await Bench.open({ topics: { orders: 3 } })
+  const committing = bench.consumer({ topics: ['orders'] })
+  await bench.fill('orders', 3, 7)
+  let handled = 0
+  const first = committing.run(() => void handled++)
+  await until(() => handled === 21, 'all records')
+  await committing.stop()
+  await first
+  // The embedded broker has no transactions: it is made to say this.
+  const unstable = [1, 2].map((partition) =>
+    bench.broker.faults.on(
+      { api: 'OffsetFetch', topic: 'orders', partition },
+      { error: 'UNSTABLE_OFFSET_COMMIT' },
+    ),
+  )
+  const asked: unknown[] = []
+  const watch = ({ groups }: Readonly<Record<string, unknown>>) => {
+    const [group] = groups as ReceivedRequestOf<typeof offsetFetch>['groups']
+    asked.push(group?.topics?.[0]?.partitionIndexes)
+    return false
+  }
+  bench.broker.faults.on({ api: 'OffsetFetch', where: watch }, 'close')
+  const cluster = new Cluster(clientOptions(bench.broker, { minBackoffMs: 1, maxBackoffMs: 5 }))
   const options = resolveConsumerOptions({ groupId: 'group', topics: ['orders'] })
   const closing = new AbortController()
   const { signal } = closing
@@ -82,12 +72,11 @@ test('offsets of an open transaction hold up their partition, and no other; nor 
     () => undefined,
   )
   try {
-    await until(() => fake.of(offsetFetch).length > 2, 'the question again')
+    await until(() => asked.length > 2, 'the question again')
     assert.deepEqual(found, [[0, 7]])
-    const asked = fake.of(offsetFetch).at(-1)?.body.groups[0]?.topics?.[0]?.partitionIndexes
-    assert.deepEqual(asked, [1, 2])
+    assert.deepEqual(asked.at(-1), [1, 2])
     partitions[2]?.drain()
-    stable.add(1)
+    unstable[0]?.remove()
     await until(() => isOver, 'the end of asking', 5000)
     assert.deepEqual(found, [
       [0, 7],
@@ -96,7 +85,6 @@ test('offsets of an open transaction hold up their partition, and no other; nor 
   } finally {
     closing.abort()
     await cluster.stop()
-    await fake.stop()
   }
 })
 
@@ -105,12 +93,12 @@ test('a commit that a new coordinator has, and does not yet tell, is waited for'
   const { clock, bench } = await still(undefined, { brokers: 3, topics: { orders: 1 }, configs })
   await using _ = bench
   const { broker } = bench
-  const cluster = new Cluster(resolveClientOptions({ brokers: broker.brokers, dial: broker.dial, clock }))
+  const cluster = new Cluster(clientOptions(broker, { clock }))
   const { signal } = new AbortController()
   const link = new CoordinatorLink({ cluster, groupId: 'group', purpose: 'link', signal })
   const partitions = [{ partitionIndex: 0, committedOffset: 7, committedMetadata: '' }]
   const topics = [{ name: 'orders', partitions }]
-  await clock.during(link.connect())
+  await clock.during(cluster.coordinator('group', 'group'))
   const [next, other] = [1, 2, 3].filter((id) => id !== broker.coordinatorOf('group')) as [number, number]
   // The high watermark waits for one follower, and the other does not hear that it has moved.
   const late = broker.holdReplica(other, '__consumer_offsets', 0)

@@ -36,6 +36,8 @@ export class RawConnection {
   #isClosed = false
   #correlationId = 0
   clientId: string | null = 'conformance'
+  /** Called with each response before the caller has it. */
+  onResponse: ((api: Api, body: object) => void) | undefined
 
   private constructor(stream: Duplex) {
     this.#stream = stream
@@ -64,6 +66,7 @@ export class RawConnection {
     const frame = await this.exchange(Buffer.concat(encodeRequest(api, header, body)))
     const response = readResponse(api, version, frame)
     assert.equal(response.correlationId, correlationId, `${api.name} ${version}: the correlation id`)
+    this.onResponse?.(api, response.body)
     return response.body
   }
 

@@ -10,7 +10,8 @@
  * the leadership, and everything derived from it goes then too.
  *
  * `committed` comes in the order of the log, each write's `done` right behind it. A write that is not committed in
- * time is answered, but stays in the log and may still become so.
+ * time is answered, but stays in the log and may still become so. That goes for a log with too few replicas in sync
+ * too, whose high watermark stands still; before 4.0 Kafka refused to write to it.
  */
 import { encodeRecordBatch } from '../../protocol/encode-batch.ts'
 import { errorCode } from '../../protocol/error-codes.ts'
@@ -29,6 +30,11 @@ export interface CoordinatorLogHost {
   readonly clock: Clock
   /** How long a write waits for the other replicas. */
   readonly commitTimeoutMs: number
+  /**
+   * Kafka 4.0: where fewer replicas are in sync than are asked for, the log is written and they are waited for; and
+   * what was only looked up is answered when all that it may rest on is committed.
+   */
+  readonly waitsForReplicas: boolean
   /** Whether a test keeps this log from being read. */
   isHeld(): boolean
   written(record: CoordinatorRecord): void
@@ -47,6 +53,7 @@ interface Write {
   done: ((error: number) => void) | undefined
 }
 
+const ACKS_LEADER = 1
 const ACKS_ALL = -1
 /** Any version that takes batches of format 2. */
 const PRODUCE_VERSION = 12
@@ -77,10 +84,7 @@ export class CoordinatorLog {
   /** Reads on, unless it is held: piece by piece, so that a long log holds up nobody. */
   load(): void {
     if (!this.isLoading || this.#isReading || this.#host.isHeld()) return
-    if (this.#loadedTo >= this.#leader.replica.log.end) {
-      this.#state = 'active'
-      return this.#host.loaded()
-    }
+    if (this.#loadedTo >= this.#leader.replica.log.end) return this.#activate()
     this.#isReading = true
     this.#host.clock.defer(() => {
       this.#isReading = false
@@ -88,6 +92,20 @@ export class CoordinatorLog {
       this.#read()
       this.load()
     })
+  }
+
+  /** Reads all that is left, in this turn. False: it is held. */
+  loadNow(): boolean {
+    while (this.isLoading && !this.#host.isHeld()) {
+      if (this.#loadedTo < this.#leader.replica.log.end) this.#read()
+      else this.#activate()
+    }
+    return !this.isLoading
+  }
+
+  #activate(): void {
+    this.#state = 'active'
+    this.#host.loaded()
   }
 
   #read(): void {
@@ -110,10 +128,11 @@ export class CoordinatorLog {
   append(records: readonly CoordinatorRecord[], done?: (error: number) => void): number {
     // A leader that has resigned would still append: to a log that is another's now.
     if (this.#state !== 'active' || this.#leader.isOver) return errorCode.NOT_COORDINATOR
-    const { clock, commitTimeoutMs } = this.#host
+    const { clock, commitTimeoutMs, waitsForReplicas } = this.#host
     const now = clock.now()
     const batch = encodeRecordBatch(records.map((record) => encodeCoordinatorRecord(record, now)))
-    const result = this.#leader.append(batch, { acks: ACKS_ALL, apiVersion: PRODUCE_VERSION })
+    const acks = waitsForReplicas ? ACKS_LEADER : ACKS_ALL
+    const result = this.#leader.append(batch, { acks, apiVersion: PRODUCE_VERSION })
     if ('refusal' in result) return answeredAs(result.refusal.errorCode)
     for (const record of records) this.#host.written(record)
     const deadline = clock.monotonic() + commitTimeoutMs

@@ -18,6 +18,8 @@ export interface CoordinatorHost {
   readonly clock: Clock
   readonly random: Random
   readonly groupLimits: GroupLimits
+  /** Kafka 4.0: a coordinator writes, and waits, however few replicas are in sync. */
+  readonly waitsForReplicas: boolean
   /** How many partitions `__consumer_offsets` has. */
   readonly offsetsPartitions: number
 }
@@ -43,6 +45,13 @@ export class GroupCoordinator {
     return groups.isLoading ? { errorCode: errorCode.COORDINATOR_LOAD_IN_PROGRESS } : { groups }
   }
 
+  /** Loads the partition of a group in this turn. False: a test holds it, or the node does not lead it. */
+  loadNow(groupId: string): boolean {
+    return (
+      this.#partitions.get(coordinatorPartition(groupId, this.#host.offsetsPartitions))?.loadNow() ?? false
+    )
+  }
+
   /** All that this node coordinates, or why that cannot be told. */
   all(): { readonly groups: readonly PartitionGroups[] } | { readonly errorCode: number } {
     const groups = [...this.#partitions.values()]
@@ -52,11 +61,12 @@ export class GroupCoordinator {
 
   /** The node leads this partition of `__consumer_offsets` from now on. */
   elected(partition: number, leader: LeaderRole): void {
-    const { clock, random, groupLimits } = this.#host
+    const { clock, random, groupLimits, waitsForReplicas } = this.#host
     const groups = new PartitionGroups(leader, {
       clock,
       random,
       limits: groupLimits,
+      waitsForReplicas,
       isHeld: () => this.#holds.has(partition),
       groupsFound: () => this.#armRetention(),
       over: () => {

@@ -38,6 +38,7 @@ export interface PartitionGroupsHost {
   readonly clock: Clock
   readonly random: Random
   readonly limits: GroupLimits
+  readonly waitsForReplicas: boolean
   /** Whether a test keeps the partition from being loaded. */
   isHeld(): boolean
   /** There are groups now: their offsets have to be looked after. */
@@ -61,6 +62,12 @@ export interface Commit extends TopicPartition, Omit<CommittedOffset, 'committed
 /** An error code: at once, or when the other replicas have what was written. */
 export type Settled = number | Promise<number>
 
+/** How members leave: the error code of each, and that of the whole. */
+export interface Leaving {
+  readonly members: readonly number[]
+  readonly settled: Settled
+}
+
 const LONGEST_TIMER_MS = 0x7fff_ffff
 /** Of one batch, so that no clean-up becomes too large for the log. */
 const TOMBSTONES_PER_WRITE = 500
@@ -74,6 +81,8 @@ export class PartitionGroups {
   readonly #committed = new OffsetsByGroup()
   /** What was read of groups while loading. */
   readonly #found = new Map<string, GroupRecord>()
+  /** Topics that were deleted while loading. */
+  readonly #deletedMeanwhile = new Set<string>()
   readonly #joins = new Map<Ticket, (answer: JoinAnswer) => void>()
   readonly #syncs = new Map<Ticket, (answer: SyncAnswer) => void>()
   #lastTicket: Ticket = 0
@@ -84,6 +93,7 @@ export class PartitionGroups {
     this.#log = new CoordinatorLog(leader, {
       clock: host.clock,
       commitTimeoutMs: host.limits.offsetCommitTimeoutMs,
+      waitsForReplicas: host.waitsForReplicas,
       isHeld: () => host.isHeld(),
       written: (record) => this.#write(record),
       committed: (record) => this.#committed.apply(record),
@@ -103,6 +113,11 @@ export class PartitionGroups {
   /** Begins to load, or goes on with it after it was held. */
   load(): void {
     this.#log.load()
+  }
+
+  /** Loads all that is left, in this turn. False: a test holds it. */
+  loadNow(): boolean {
+    return this.#log.loadNow()
   }
 
   /** A group that does not exist comes to be, and that is written down. */
@@ -141,21 +156,23 @@ export class PartitionGroups {
     })
   }
 
-  heartbeat(groupId: string, request: HeartbeatRequest): number {
+  /** What ends a membership is told at once, the rest behind what has been written. */
+  heartbeat(groupId: string, request: HeartbeatRequest): Settled {
     const entry = this.#groups.get(groupId)
     if (entry === undefined) return errorCode.UNKNOWN_MEMBER_ID
     const error = heartbeat(entry.group, request, this.#times().now)
     this.#settle(entry)
-    return error
+    const isMember = error === errorCode.NONE || error === errorCode.REBALANCE_IN_PROGRESS
+    return isMember ? this.#afterWrites(error) : error
   }
 
-  /** The error code of each member; undefined when there is no such group. */
-  leave(groupId: string, leaving: readonly LeavingMember[]): readonly number[] | undefined {
+  /** The error code of each member, and that of the whole; undefined when there is no such group. */
+  leave(groupId: string, leaving: readonly LeavingMember[]): Leaving | undefined {
     const entry = this.#groups.get(groupId)
     if (entry === undefined) return undefined
-    const errors = leave(entry.group, leaving, this.#times())
+    const members = leave(entry.group, leaving, this.#times())
     this.#settle(entry)
-    return errors
+    return { members, settled: this.#afterWrites() }
   }
 
   describe(groupId: string): GroupDescription | undefined {
@@ -225,12 +242,12 @@ export class PartitionGroups {
   deleteOffsets(groupId: string, partitions: readonly TopicPartition[]): Settled {
     const offsets = this.#written.of(groupId)
     const known = partitions.filter(({ topic, partition }) => offsets?.get(topic, partition) !== undefined)
-    return known.length === 0 ? errorCode.NONE : this.#append(tombstones(groupId, known))
+    return known.length === 0 ? this.#afterWrites() : this.#append(tombstones(groupId, known))
   }
 
   /** The offsets of a deleted topic go with it. */
   topicDeleted(topic: string): void {
-    if (this.isLoading) return
+    if (this.isLoading) return void this.#deletedMeanwhile.add(topic)
     for (const groupId of this.#written.groupIds) {
       const partitions = this.#written.of(groupId)?.partitions() ?? []
       this.#forget(
@@ -316,10 +333,21 @@ export class PartitionGroups {
     for (const groupId of this.#written.groupIds) {
       if (!this.#groups.has(groupId)) this.#add(new GroupState(groupId, limits, times.wallNow))
     }
+    // Nobody can have committed to a new topic of that name yet.
+    for (const topic of this.#deletedMeanwhile) this.topicDeleted(topic)
+    this.#deletedMeanwhile.clear()
   }
 
   #append(records: readonly CoordinatorRecord[]): Settled {
     return settledBy((done) => this.#log.append(records, done))
+  }
+
+  /** The answer, when all that is written by now is committed; the error, if that does not come about. */
+  #afterWrites(answer: number = errorCode.NONE): Settled {
+    if (!this.#host.waitsForReplicas) return answer
+    return settledBy((done) =>
+      this.#log.whenCommitted((error) => done(error === errorCode.NONE ? answer : error)),
+    )
   }
 
   #remove(groupId: string, entry: Entry): Settled {

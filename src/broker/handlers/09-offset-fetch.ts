@@ -18,6 +18,12 @@ export const offsetFetchHandler: Handler<typeof offsetFetch> = {
   api: offsetFetch,
   versions: [1, 10],
   errors: [errorCode.NOT_COORDINATOR, errorCode.COORDINATOR_LOAD_IN_PROGRESS, errorCode.UNKNOWN_TOPIC_ID],
+  perPartition: [
+    errorCode.UNKNOWN_TOPIC_OR_PARTITION,
+    errorCode.TOPIC_AUTHORIZATION_FAILED,
+    errorCode.UNSTABLE_OFFSET_COMMIT,
+    errorCode.UNKNOWN_TOPIC_ID,
+  ],
   handle(request, context) {
     const isBatched = context.version >= BATCHED
     const asked = isBatched ? request.groups : [request]
@@ -50,15 +56,13 @@ async function stable(found: FoundGroups): Promise<FoundGroups> {
 }
 
 /** Up to version 7: one group; in version 1 its error has no place but in each partition. */
-function fetchOne({ groupId, topics }: Request, found: FoundGroups, { version }: RequestContext) {
-  if ('errorCode' in found) return refuseOne({ topics }, found.errorCode, version)
+function fetchOne({ groupId, topics }: Request, found: FoundGroups, context: RequestContext) {
+  if ('errorCode' in found) return refuseOne({ topics }, found.errorCode, context.version)
   const offsets = found.groups.offsets(groupId)
   return {
     topics: (topics ?? everything(offsets)).map(({ name, partitionIndexes }) => ({
       name,
-      partitions: partitionIndexes.map((partition) =>
-        partitionAnswer(partition, offsets?.get(name, partition)),
-      ),
+      partitions: answerPartitions(name, partitionIndexes, { offsets, context }),
     })),
   }
 }
@@ -75,16 +79,15 @@ function refuseOne({ topics }: Pick<Request, 'topics'>, code: number, version: n
 
 const refuseGroup = (groupId: string, code: number) => ({ groupId, topics: [], errorCode: code })
 
-function fetchGroup({ groupId, topics }: Group, found: FoundGroups, { version, cluster }: RequestContext) {
+function fetchGroup({ groupId, topics }: Group, found: FoundGroups, context: RequestContext) {
+  const { version, cluster } = context
   if ('errorCode' in found) return refuseGroup(groupId, found.errorCode)
   const offsets = found.groups.offsets(groupId)
   if (version < BY_TOPIC_ID) {
     const asked = topics ?? everything(offsets)
     const answered = asked.map(({ name, partitionIndexes }) => ({
       name,
-      partitions: partitionIndexes.map((partition) =>
-        partitionAnswer(partition, offsets?.get(name, partition)),
-      ),
+      partitions: answerPartitions(name, partitionIndexes, { offsets, context }),
     }))
     return { groupId, topics: answered, errorCode: errorCode.NONE }
   }
@@ -96,12 +99,13 @@ function fetchGroup({ groupId, topics }: Group, found: FoundGroups, { version, c
     })
   const answered = asked.map(({ topicId, partitionIndexes }) => {
     const name = cluster.topicById(topicId)?.name
-    const error = name === undefined ? errorCode.UNKNOWN_TOPIC_ID : errorCode.NONE
+    const unknown = (partition: number) => partitionAnswer(partition, undefined, errorCode.UNKNOWN_TOPIC_ID)
     return {
       topicId,
-      partitions: partitionIndexes.map((partition) =>
-        partitionAnswer(partition, name === undefined ? undefined : offsets?.get(name, partition), error),
-      ),
+      partitions:
+        name === undefined
+          ? partitionIndexes.map(unknown)
+          : answerPartitions(name, partitionIndexes, { offsets, context }),
     }
   })
   return { groupId, topics: answered, errorCode: errorCode.NONE }
@@ -112,6 +116,16 @@ const everything = (offsets: GroupOffsets | undefined) =>
     name,
     partitionIndexes: (offsets as GroupOffsets).of(name).map(([partition]) => partition),
   }))
+
+const answerPartitions = (
+  topic: string,
+  partitionIndexes: readonly number[],
+  { offsets, context }: { readonly offsets: GroupOffsets | undefined; readonly context: RequestContext },
+) =>
+  partitionIndexes.map((partition) => {
+    const injected = context.injectedError(topic, partition)
+    return partitionAnswer(partition, injected === 0 ? offsets?.get(topic, partition) : undefined, injected)
+  })
 
 const partitionAnswer = (
   partitionIndex: number,

@@ -10,6 +10,7 @@ export const heartbeatHandler: Handler<typeof heartbeat> = {
     errorCode.INVALID_GROUP_ID,
     errorCode.NOT_COORDINATOR,
     errorCode.COORDINATOR_LOAD_IN_PROGRESS,
+    errorCode.COORDINATOR_NOT_AVAILABLE,
     errorCode.UNKNOWN_MEMBER_ID,
     errorCode.FENCED_INSTANCE_ID,
     errorCode.ILLEGAL_GENERATION,
@@ -19,7 +20,9 @@ export const heartbeatHandler: Handler<typeof heartbeat> = {
     if (groupId === '') return { errorCode: errorCode.INVALID_GROUP_ID }
     const found = node.groups.find(groupId)
     if ('errorCode' in found) return found
-    return { errorCode: found.groups.heartbeat(groupId, { generationId, memberId, groupInstanceId }) }
+    const settled = found.groups.heartbeat(groupId, { generationId, memberId, groupInstanceId })
+    if (typeof settled === 'number') return { errorCode: settled }
+    return settled.then((error) => ({ errorCode: error }))
   },
   refuse: (_request, code) => ({ errorCode: code }),
 }

@@ -12,6 +12,7 @@ export const leaveGroupHandler: Handler<typeof leaveGroup> = {
     errorCode.INVALID_GROUP_ID,
     errorCode.NOT_COORDINATOR,
     errorCode.COORDINATOR_LOAD_IN_PROGRESS,
+    errorCode.COORDINATOR_NOT_AVAILABLE,
     errorCode.UNKNOWN_MEMBER_ID,
     errorCode.FENCED_INSTANCE_ID,
   ],
@@ -20,16 +21,21 @@ export const leaveGroupHandler: Handler<typeof leaveGroup> = {
     const found = node.groups.find(groupId)
     if ('errorCode' in found) return found
     const leaving = version < BATCHED ? [{ memberId, groupInstanceId: null }] : members
-    const errors = found.groups.leave(groupId, leaving)
-    if (version < BATCHED) return { errorCode: errors?.[0] ?? errorCode.UNKNOWN_MEMBER_ID }
-    return {
-      errorCode: errorCode.NONE,
-      members: leaving.map((one, index) => ({
-        memberId: one.memberId,
-        groupInstanceId: one.groupInstanceId,
-        errorCode: errors?.[index] ?? errorCode.UNKNOWN_MEMBER_ID,
-      })),
+    const left = found.groups.leave(groupId, leaving)
+    const answer = (whole: number) => {
+      if (whole !== errorCode.NONE) return { errorCode: whole }
+      if (version < BATCHED) return { errorCode: left?.members[0] ?? errorCode.UNKNOWN_MEMBER_ID }
+      return {
+        errorCode: errorCode.NONE,
+        members: leaving.map((one, index) => ({
+          memberId: one.memberId,
+          groupInstanceId: one.groupInstanceId,
+          errorCode: left?.members[index] ?? errorCode.UNKNOWN_MEMBER_ID,
+        })),
+      }
     }
+    const settled = left?.settled ?? errorCode.NONE
+    return typeof settled === 'number' ? answer(settled) : settled.then(answer)
   },
   refuse: (_request, code) => ({ errorCode: code }),
 }

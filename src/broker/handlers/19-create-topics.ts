@@ -1,7 +1,8 @@
-/** CreateTopics (19). */
+/** CreateTopics (19): each topic by itself, unless all of them together are too much for one request. */
 import { errorCode } from '../../protocol/error-codes.ts'
 import { createTopics } from '../../protocol/messages/create-topics.ts'
 import type { ReceivedRequestOf, SentResponseOf } from '../../protocol/schema.ts'
+import type { ClusterState } from '../cluster-state.ts'
 import { describeTopicConfig } from '../describe-config.ts'
 import type { Handler, RequestContext } from '../handler.ts'
 import type { Problem, TopicSpec } from '../topic-rules.ts'
@@ -9,6 +10,9 @@ import { topicConfigs } from '../topic-settings.ts'
 
 type TopicRequest = ReceivedRequestOf<typeof createTopics>['topics'][number]
 type TopicAnswer = SentResponseOf<typeof createTopics>['topics'][number]
+
+/** Kafka writes what a request makes in one go: a record for each topic, partition and config, and no more than these. */
+const MAX_RECORDS = 10_000
 
 export const createTopicsHandler: Handler<typeof createTopics> = {
   api: createTopics,
@@ -33,11 +37,35 @@ export const createTopicsHandler: Handler<typeof createTopics> = {
         message: 'Duplicate topic name.',
       }),
     )
-    for (const topic of topics) {
-      if (!repeated.has(topic.name)) answers.push(create(topic, validateOnly, context))
+    const single = topics.filter(({ name }) => !repeated.has(name))
+    const tooMuch = checkSize(single, context.cluster)
+    if (tooMuch !== undefined) {
+      return { throttleTimeMs: 0, topics: topics.map(({ name }) => refused(name, tooMuch)) }
     }
+    for (const topic of single) answers.push(create(topic, validateOnly, context))
     return { throttleTimeMs: 0, topics: answers }
   },
+}
+
+/** Partitions are counted as they are asked for, records only of topics that would be made. */
+function checkSize(topics: readonly TopicRequest[], cluster: ClusterState): Problem | undefined {
+  const refuse = (message: string) => ({ errorCode: errorCode.POLICY_VIOLATION, message })
+  const partitionsOf = ({ assignments, numPartitions }: TopicRequest) => {
+    if (assignments.length > 0) return assignments.length
+    return numPartitions === -1 ? cluster.config('num.partitions') : Math.max(0, numPartitions)
+  }
+  const recordsOf = (topic: TopicRequest) => 1 + partitionsOf(topic) + topic.configs.length
+  const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0)
+  if (sum(topics.map(partitionsOf)) > MAX_RECORDS) {
+    return refuse('Excessively large number of partitions per request.')
+  }
+  if (sum(topics.map(recordsOf)) <= MAX_RECORDS) return undefined
+  const made = topics.filter((topic) => {
+    const spec = specOf(topic)
+    return !('errorCode' in spec) && cluster.checkTopic(spec) === undefined
+  })
+  if (sum(made.map(recordsOf)) <= MAX_RECORDS) return undefined
+  return refuse('Unable to perform excessively large batch operation.')
 }
 
 function create(topic: TopicRequest, validateOnly: boolean, context: RequestContext): TopicAnswer {

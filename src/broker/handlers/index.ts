@@ -23,6 +23,7 @@ import { initProducerIdHandler } from './22-init-producer-id.ts'
 import { offsetForLeaderEpochHandler } from './23-offset-for-leader-epoch.ts'
 import { describeConfigsHandler } from './32-describe-configs.ts'
 import { alterConfigsHandler } from './33-alter-configs.ts'
+import { describeLogDirsHandler } from './35-describe-log-dirs.ts'
 import { saslAuthenticateHandler } from './36-sasl-authenticate.ts'
 import { createPartitionsHandler } from './37-create-partitions.ts'
 import { deleteGroupsHandler } from './42-delete-groups.ts'
@@ -58,6 +59,7 @@ const all: readonly Handler[] = [
   handler(offsetForLeaderEpochHandler),
   handler(describeConfigsHandler),
   handler(alterConfigsHandler),
+  handler(describeLogDirsHandler),
   handler(saslAuthenticateHandler),
   handler(createPartitionsHandler),
   handler(deleteGroupsHandler),

@@ -13,6 +13,7 @@ import { deleteTopics } from './delete-topics.ts'
 import { describeCluster } from './describe-cluster.ts'
 import { describeConfigs } from './describe-configs.ts'
 import { describeGroups } from './describe-groups.ts'
+import { describeLogDirs } from './describe-log-dirs.ts'
 import { describeProducers } from './describe-producers.ts'
 import { describeTopicPartitions } from './describe-topic-partitions.ts'
 import { electLeaders } from './elect-leaders.ts'
@@ -52,6 +53,7 @@ export {
   describeCluster,
   describeConfigs,
   describeGroups,
+  describeLogDirs,
   describeProducers,
   describeTopicPartitions,
   electLeaders,
@@ -106,6 +108,7 @@ export const apis: readonly Api[] = [
   txnOffsetCommit,
   describeConfigs,
   alterConfigs,
+  describeLogDirs,
   saslAuthenticate,
   createPartitions,
   deleteGroups,

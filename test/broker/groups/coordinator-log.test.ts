@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { EmbeddedCluster, StartClusterOptions } from '../../../src/broker/index.ts'
 import {
+  alterPartitionReassignments,
   deleteGroups,
   findCoordinator,
   heartbeat,
@@ -11,6 +12,7 @@ import {
   offsetCommit,
   offsetDelete,
   offsetFetch,
+  offsetForLeaderEpoch,
 } from '../../../src/protocol/messages/index.ts'
 import { VirtualClock } from '../../../src/util/virtual-clock.ts'
 import { joinAs, syncAs } from '../../conformance/group-requests.ts'
@@ -180,8 +182,28 @@ describe('a commit', () => {
     })
   })
 
-  test('with too few replicas in sync is COORDINATOR_NOT_AVAILABLE, and leaves nothing behind', async () => {
-    await withGroups({ configs: { 'min.insync.replicas': 2 } }, async (bench) => {
+  test('with too few replicas in sync waits for them, as since Kafka 4.0', async () => {
+    const configs = { 'min.insync.replicas': 2, 'offsets.commit.timeout.ms': 2_000 }
+    await withGroups({ configs }, async ({ clock, cluster, toCoordinator, followers }) => {
+      const down = followers()
+      for (const node of down) await cluster.stopNode(node)
+      const [connection, other] = [await toCoordinator(), await toCoordinator()]
+      const waiting = commit(connection, 1)
+      await clock.advance(1_900)
+      assert.equal(await isSettled(clock, waiting), false)
+      assert.equal(await clock.during(waiting), 'COORDINATOR_NOT_AVAILABLE')
+      const second = commit(connection, 2)
+      assert.equal(await isSettled(clock, second), false)
+      assert.equal(await fetchOffset(other), -1)
+      await cluster.startNode(down[0] as number)
+      assert.equal(await clock.during(second), 'NONE')
+      assert.equal(await fetchOffset(other), 2)
+      assert.deepEqual(logged(cluster), ['offset', 'offset'], 'both are in the log')
+    })
+  })
+
+  test('before Kafka 4.0 it is refused at once then, and leaves nothing behind', async () => {
+    await withGroups({ configs: { 'min.insync.replicas': 2 }, kafkaVersion: '3.9' }, async (bench) => {
       const { clock, cluster, toCoordinator, followers } = bench
       const down = followers()
       for (const node of down) await cluster.stopNode(node)
@@ -250,13 +272,18 @@ describe('an assignment', () => {
       const { clock, cluster, toCoordinator, followers } = bench
       const connection = await toCoordinator()
       const joined = await clock.during(joinAs(connection, GROUP))
-      for (const node of followers()) await cluster.stopNode(node)
+      const down = followers()
+      for (const node of down) await cluster.stopNode(node)
       const assignments = [{ memberId: joined.memberId, assignment: Buffer.from('mine') }]
-      const synced = await syncAs(connection, GROUP, joined, { assignments })
+      const synced = await clock.during(syncAs(connection, GROUP, joined, { assignments }))
       assert.equal(named(synced.errorCode), 'COORDINATOR_NOT_AVAILABLE')
       const { memberId, generationId } = joined
-      const beat = await connection.send(heartbeat, 4, { groupId: GROUP, memberId, generationId })
-      assert.equal(named(beat.errorCode), 'REBALANCE_IN_PROGRESS')
+      const beat = () => connection.send(heartbeat, 4, { groupId: GROUP, memberId, generationId })
+      const waiting = beat()
+      assert.equal(await isSettled(clock, waiting), false, 'what is written already is waited for')
+      for (const node of down) await cluster.startNode(node)
+      assert.equal(named((await clock.during(waiting)).errorCode), 'REBALANCE_IN_PROGRESS')
+      assert.equal(named((await beat()).errorCode), 'REBALANCE_IN_PROGRESS')
     })
   })
 
@@ -283,9 +310,11 @@ describe('an assignment', () => {
       }
       assert.equal(await beatAs(joined.memberId), 'FENCED_INSTANCE_ID')
       for (const node of [held, other]) await cluster.stopNode(node)
-      const refused = await joinAs(await toCoordinator(), GROUP, 9, given)
+      const refused = await clock.during(joinAs(await toCoordinator(), GROUP, 9, given))
       assert.equal(named(refused.errorCode), 'COORDINATOR_NOT_AVAILABLE')
-      assert.equal(await beatAs(replaced.memberId), 'NONE', 'as it was written down')
+      for (const node of [held, other]) await cluster.startNode(node)
+      await clock.advance(1)
+      assert.equal(await beatAs(replaced.memberId), 'NONE', 'it has its old id')
     })
   })
 })
@@ -326,6 +355,56 @@ describe('loading', () => {
       assert.equal(await commit(connection, 1), 'COORDINATOR_LOAD_IN_PROGRESS')
       release()
       assert.equal(await clock.during(commit(connection, 1)), 'NONE')
+    })
+  })
+
+  test('is done at once for a member that is made to expire, unless it is held', async () => {
+    await withGroups({}, async ({ clock, cluster, followers, toCoordinator }) => {
+      const connection = await toCoordinator()
+      const joined = await clock.during(joinAs(connection, GROUP))
+      const assignments = [{ memberId: joined.memberId, assignment: Buffer.from('mine') }]
+      await clock.during(syncAs(connection, GROUP, joined, { assignments }))
+      const release = cluster.holdCoordinator(GROUP)
+      cluster.moveCoordinator(GROUP, followers()[0] as number)
+      assert.throws(() => cluster.expireMember(GROUP, joined.memberId), {
+        code: 'INVALID_ARGUMENT',
+        message: /end the hold of holdCoordinator first/,
+      })
+      release()
+      cluster.moveCoordinator(GROUP, followers()[0] as number)
+      cluster.expireMember(GROUP, joined.memberId)
+      const { memberId, generationId } = joined
+      const request = { groupId: GROUP, memberId, generationId }
+      const beat = await clock.during((await toCoordinator()).send(heartbeat, 4, request))
+      assert.equal(named(beat.errorCode), 'UNKNOWN_MEMBER_ID')
+      for (const node of [1, 2, 3]) await cluster.stopNode(node)
+      assert.throws(() => cluster.expireMember(GROUP, memberId), /start a node that has __consumer_offsets-0/)
+    })
+  })
+
+  test('finds the offsets of a topic that was deleted meanwhile, and takes them back', async () => {
+    await withGroups({ topics: { payments: 1 } }, async (bench) => {
+      const { clock, cluster, followers, toCoordinator } = bench
+      const connection = await toCoordinator()
+      await clock.during(commit(connection, 7))
+      const partitions = [{ partitionIndex: 0, committedOffset: 8, committedMetadata: '' }]
+      const topics = [{ name: 'payments', partitions }]
+      await clock.during(connection.send(offsetCommit, 8, { groupId: GROUP, memberId: '', topics }))
+      const release = cluster.holdCoordinator(GROUP)
+      cluster.moveCoordinator(GROUP, followers()[0] as number)
+      cluster.deleteTopic('orders')
+      cluster.createTopic('orders', 1)
+      release()
+      await clock.advance(1)
+      const next = await toCoordinator()
+      const answer = await next.send(offsetFetch, 7, { groupId: GROUP, topics: null })
+      assert.deepEqual(
+        answer.topics.map(({ name }) => name),
+        ['payments'],
+      )
+      assert.equal(logged(cluster).at(-1), 'no offset')
+      assert.equal(await clock.during(commit(next, 1)), 'NONE')
+      assert.equal(await fetchOffset(next), 1)
     })
   })
 
@@ -484,8 +563,25 @@ describe('what is taken back', () => {
     })
   })
 
-  test('what cannot be written is not taken back', async () => {
+  test('with too few replicas in sync what is taken back is gone when they have it', async () => {
     await withGroups({ configs: { 'min.insync.replicas': 2 } }, async (bench) => {
+      const { clock, cluster, followers, toCoordinator } = bench
+      const connection = await toCoordinator()
+      await clock.during(commit(connection, 1))
+      const down = followers()
+      for (const node of down) await cluster.stopNode(node)
+      const deleted = await clock.during(connection.send(deleteGroups, 1, { groupsNames: [GROUP] }))
+      assert.equal(named(deleted.results[0]?.errorCode), 'COORDINATOR_NOT_AVAILABLE')
+      assert.equal(await fetchOffset(connection), 1)
+      await cluster.startNode(down[0] as number)
+      await clock.advance(1)
+      assert.equal(await fetchOffset(connection), -1)
+      assert.deepEqual((await connection.send(listGroups, 4, {})).groups, [])
+    })
+  })
+
+  test('what cannot be written is not taken back', async () => {
+    await withGroups({ configs: { 'min.insync.replicas': 2 }, kafkaVersion: '3.9' }, async (bench) => {
       const { clock, cluster, followers, toCoordinator } = bench
       const connection = await toCoordinator()
       await clock.during(commit(connection, 1))
@@ -521,6 +617,53 @@ describe('the log is bounded', () => {
       const next = await toCoordinator()
       const found = await Promise.all([0, 1, 2, 3].map((partition) => fetchOffset(next, partition)))
       assert.deepEqual(found, [996, 997, 998, 999])
+    })
+  })
+
+  test('and a replica that is copied afterwards knows where each epoch began', async () => {
+    const configs = { 'offsets.topic.segment.bytes': 10_000, 'offsets.topic.replication.factor': 2 }
+    await withGroups({ configs }, async ({ clock, cluster, toCoordinator, to, leader }) => {
+      const first = leader()
+      const { replicaNodes } = (await topicsOf(await to(first), [OFFSETS]))[0]?.partitions[0] ?? {}
+      const second = replicaNodes?.find((id) => id !== first) as number
+      const commitMany = async (partition: number, count: number) => {
+        const connection = await toCoordinator()
+        for (let offset = 0; offset < count; offset++)
+          await clock.during(commit(connection, offset, partition))
+      }
+      await commitMany(0, 5)
+      cluster.moveCoordinator(GROUP, second)
+      await clock.advance(1)
+      await commitMany(1, 5)
+      cluster.moveCoordinator(GROUP, first)
+      await clock.advance(1)
+      await commitMany(1, 300)
+      const epochs = new Set(cluster.replicaOf(first, OFFSETS, 0).batches.map((batch) => batch.leaderEpoch))
+      assert.deepEqual([...epochs], [0, 2], 'nothing is left of epoch 1')
+      const ends = async (nodeId: number) => {
+        const connection = await to(nodeId)
+        const asked = [0, 1].map((leaderEpoch) => ({ partition: 0, leaderEpoch }))
+        const answers: unknown[] = []
+        for (const one of asked) {
+          const topics = [{ topic: OFFSETS, partitions: [one] }]
+          const answer = await connection.send(offsetForLeaderEpoch, 4, { topics })
+          const found = answer.topics[0]?.partitions[0]
+          answers.push([found?.leaderEpoch, found?.endOffset])
+        }
+        return answers
+      }
+      const before = await ends(first)
+      assert.deepEqual(before, [
+        [0, 5],
+        [1, 10],
+      ])
+      const fresh = [1, 2, 3].find((id) => id !== first && id !== second) as number
+      const partitions = [{ partitionIndex: 0, replicas: [fresh] }]
+      const topics = [{ name: OFFSETS, partitions }]
+      const admin = await to(first)
+      await admin.send(alterPartitionReassignments, 1, { topics, timeoutMs: 1_000 })
+      await clock.until(() => leader() === fresh)
+      assert.deepEqual(await ends(fresh), before)
     })
   })
 

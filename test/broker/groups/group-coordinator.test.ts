@@ -104,13 +104,13 @@ describe('sessions on the clock', () => {
     const member = { memberId, generationId, groupInstanceId: null }
     for (const _sign of [1, 2, 3]) {
       await clock.advance(9_000)
-      assert.equal(errorName(at('g').heartbeat('g', member)), 'NONE')
+      assert.equal(errorName(await at('g').heartbeat('g', member)), 'NONE')
       await clock.advance(9_000)
       assert.equal(errorName(at('g').mayCommit('g', member)), 'NONE')
       await commit('g', 't')
     }
     await clock.advance(10_000)
-    assert.equal(errorName(at('g').heartbeat('g', member)), 'UNKNOWN_MEMBER_ID')
+    assert.equal(errorName(await at('g').heartbeat('g', member)), 'UNKNOWN_MEMBER_ID')
     assert.equal(at('g').describe('g')?.groupState, 'Empty')
     state.stop()
   })
@@ -147,11 +147,11 @@ describe('moves', () => {
     await clock.advance(3_600_000)
     for (const node of nodes) state.nodeUp(node)
     await clock.advance(0)
-    assert.equal(errorName(at('g').heartbeat('g', member)), 'NONE')
+    assert.equal(errorName(await at('g').heartbeat('g', member)), 'NONE')
     assert.equal(String((await sync('g', member)).assignment), 'mine')
     await clock.advance(10_000)
     assert.equal(
-      errorName(at('g').heartbeat('g', member)),
+      errorName(await at('g').heartbeat('g', member)),
       'UNKNOWN_MEMBER_ID',
       'its session began anew, and ended',
     )
@@ -213,7 +213,7 @@ describe('retention (KIP-211)', () => {
     await commit('g', 'unread')
     for (let minute = 0; minute < 65 * 10; minute++) {
       await clock.advance(6_000)
-      at('g').heartbeat('g', member)
+      await at('g').heartbeat('g', member)
     }
     assert.deepEqual([expired(made, 'g', 'read'), expired(made, 'g', 'unread')], [false, true])
     state.stop()
