@@ -1,6 +1,7 @@
 /** Where partitions begin: none is held up by another, none is asked for in vain, and no beginning is forgotten. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Admin } from '../../src/client/admin.ts'
 import { Cluster } from '../../src/client/cluster.ts'
 import { AssignedPartition } from '../../src/consumer/assigned-partition.ts'
 import { resolveConsumerOptions } from '../../src/consumer/consumer-options.ts'
@@ -127,11 +128,17 @@ test('a commit that a new coordinator has, and does not yet tell, is waited for'
       onFound: (answers) => void found.push(...answers.map(({ value }) => value?.offset)),
     },
   )
+  const told = new Admin(cluster).groupOffsets('group')
   await clock.advance(1000)
   assert.deepEqual(found, [], 'no answer yet')
   again()
   await clock.during(searching)
   assert.deepEqual(found, [7])
+  assert.deepEqual(
+    (await clock.during(told)).map(({ offset }) => offset),
+    [7],
+    'an admin is told the same',
+  )
   await cluster.stop()
 })
 

@@ -24,11 +24,17 @@ const FETCH_BY_NAME = 9
 const COMMIT_BY_NAME = 9
 /** From this version on the request is for several groups (KIP-709). */
 const BATCHED = 8
+/** From this version on what is written and not committed can be waited for (KIP-447). */
+const STABLE_SINCE = 7
 
 type Response = ResponseOf<typeof offsetFetch>
 type FetchedTopic = { name: string; partitions: Response['topics'][number]['partitions'] }
 
-/** By topic and partition; partitions without a committed offset are left out. */
+/**
+ * By topic and partition; partitions without a committed offset are left out. What the coordinator has written is
+ * waited for, since one that has just loaded tells less than groups were told to be committed; what an open
+ * transaction has committed is not.
+ */
 export async function groupOffsetsOn(
   cluster: Cluster,
   groupId: string,
@@ -50,10 +56,12 @@ export async function groupOffsetsOn(
 }
 
 async function askOffsets(
-  { connection, timeoutMs }: Asking,
+  asking: Asking,
   groupId: string,
   partitions: readonly TopicPartition[] | undefined,
+  requireStable = true,
 ): Promise<Outcome<GroupOffset[]>> {
+  const { connection, timeoutMs } = asking
   const version = Math.min(connection.versionOf(offsetFetch), FETCH_BY_NAME)
   const topics =
     partitions === undefined
@@ -62,8 +70,9 @@ async function askOffsets(
           name,
           partitionIndexes: chosen.map(({ partition }) => partition),
         }))
+  const stability = version >= STABLE_SINCE ? { requireStable } : {}
   const body = version >= BATCHED ? { groups: [{ groupId, topics }] } : { groupId, topics }
-  const response = await connection.request(offsetFetch, body, { version, timeoutMs })
+  const response = await connection.request(offsetFetch, { ...body, ...stability }, { version, timeoutMs })
   const group = version >= BATCHED ? response.groups[0] : response
   const code = group?.errorCode ?? 0
   if (group === undefined || code !== 0) return { error: new BrokerError(code, 'OffsetFetch', { groupId }) }
@@ -71,6 +80,9 @@ async function askOffsets(
   for (const { name: topic, partitions: fetched } of group.topics as FetchedTopic[]) {
     for (const one of fetched) {
       const { partitionIndex: partition, committedOffset: offset } = one
+      if (one.errorCode === errorCode.UNSTABLE_OFFSET_COMMIT && requireStable) {
+        return askOffsets(asking, groupId, partitions, false)
+      }
       if (one.errorCode !== 0) {
         return { error: new BrokerError(one.errorCode, 'OffsetFetch', { groupId, topic, partition }) }
       }
