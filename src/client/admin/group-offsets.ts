@@ -48,7 +48,7 @@ export async function groupOffsetsOn(
       subject: (id) => id,
       route: toCoordinator(cluster),
       isIdempotent: true,
-      ask: async (asking) => [await askOffsets(asking, groupId, options.partitions)],
+      ask: async (asking) => [await askOffsets(asking, { groupId, partitions: options.partitions })],
     },
     options,
   )
@@ -57,8 +57,7 @@ export async function groupOffsetsOn(
 
 async function askOffsets(
   asking: Asking,
-  groupId: string,
-  partitions: readonly TopicPartition[] | undefined,
+  { groupId, partitions }: { groupId: string; partitions: readonly TopicPartition[] | undefined },
   requireStable = true,
 ): Promise<Outcome<GroupOffset[]>> {
   const { connection, timeoutMs } = asking
@@ -81,7 +80,7 @@ async function askOffsets(
     for (const one of fetched) {
       const { partitionIndex: partition, committedOffset: offset } = one
       if (one.errorCode === errorCode.UNSTABLE_OFFSET_COMMIT && requireStable) {
-        return askOffsets(asking, groupId, partitions, false)
+        return askOffsets(asking, { groupId, partitions }, false)
       }
       if (one.errorCode !== 0) {
         return { error: new BrokerError(one.errorCode, 'OffsetFetch', { groupId, topic, partition }) }
