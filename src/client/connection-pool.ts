@@ -2,9 +2,9 @@
  * The connections to the brokers of a cluster: one per (node, purpose), dialled when first asked for.
  *
  * One dial at a time per key, whoever asks. After a failed dial the next one to that node waits (with growing
- * delay), and every caller gets the cause of the last failure. A connection that opens and ends before it has answered a
- * request is a failure too: a broker that greets everybody and serves nobody is not dialled without end. A connection to a broker that is gone, or that moved
- * to another address, takes no more requests and closes when it is quiet.
+ * delay), and every caller gets the cause of the last failure. A connection that opens and ends before it has answered
+ * a request is a failure too: a broker that greets everybody and serves nobody is not dialled without end. A connection
+ * to a broker that is gone, or that moved to another address, takes no more requests and closes when it is quiet.
  *
  * A dial for a purpose of somebody's own is given up with the last who waits for it: nobody else would ever close what
  * it comes up with. Nothing is kept for a key that has neither a connection nor a dial; back-off belongs to the node.
@@ -30,6 +30,8 @@ interface Opening {
 }
 
 interface Slot {
+  readonly nodeId: number
+  readonly purpose: string
   connection?: Connection
   opening?: Opening
 }
@@ -51,7 +53,8 @@ interface Failures {
 export class ConnectionPool {
   readonly #options: ClusterOptions
   readonly #addressOf: (nodeId: number) => Address | undefined
-  readonly #slots = new Map<string, Slot>()
+  /** By purpose, then by node. */
+  readonly #slots = new Map<string, Map<number, Slot>>()
   /** Of the nodes in the metadata that nothing has worked with since the last failure. */
   readonly #failures = new Map<number, Failures>()
   /** Also those that are retired, and in no slot any more. */
@@ -65,11 +68,13 @@ export class ConnectionPool {
 
   /** How many (node, purpose) have a connection or a dial. */
   get size(): number {
-    return this.#slots.size
+    let size = 0
+    for (const slots of this.#slots.values()) size += slots.size
+    return size
   }
 
   open(nodeId: number, purpose: string = SHARED): Connection | undefined {
-    const connection = this.#slots.get(keyOf(nodeId, purpose))?.connection
+    const connection = this.#slots.get(purpose)?.get(nodeId)?.connection
     return connection?.isOpen ? connection : undefined
   }
 
@@ -82,8 +87,8 @@ export class ConnectionPool {
   /** The shared connection with the fewest requests in flight, if any is open, other than these. */
   leastLoaded(except: ReadonlySet<Connection>): Connection | undefined {
     let best: Connection | undefined
-    for (const [key, { connection }] of this.#slots) {
-      if (!connection?.isOpen || except.has(connection) || !key.endsWith(`/${SHARED}`)) continue
+    for (const { connection } of this.#slots.get(SHARED)?.values() ?? []) {
+      if (!connection?.isOpen || except.has(connection)) continue
       if (best === undefined || connection.inFlight < best.inFlight) best = connection
     }
     return best
@@ -94,16 +99,15 @@ export class ConnectionPool {
     if (open !== undefined) return Promise.resolve(open)
     const given = (by: AbortSignal) => aborted(`the connection to node ${nodeId}`, by)
     if (signal?.aborted) return Promise.reject(given(signal))
-    const key = keyOf(nodeId, purpose)
-    const slot = this.#slot(key)
-    slot.opening ??= this.#begin(nodeId, key, slot)
+    const slot = this.#slot(nodeId, purpose)
+    slot.opening ??= this.#begin(slot)
     const { opening } = slot
     opening.waiters++
     return untilAborted(opening.outcome, signal, (by) => {
       const reason = given(by)
       opening.waiters--
       if (slot.opening === opening && opening.waiters === 0 && purpose !== SHARED) {
-        this.#giveUp(key, slot, reason)
+        this.#giveUp(slot, reason)
       }
       return reason
     })
@@ -111,25 +115,24 @@ export class ConnectionPool {
 
   /** Puts a connection that was made otherwise (to a configured address) under its node, if that has none yet. */
   adopt(nodeId: number, connection: Connection): boolean {
-    const key = keyOf(nodeId, SHARED)
-    const { opening, connection: present } = this.#slots.get(key) ?? {}
+    const { opening, connection: present } = this.#slots.get(SHARED)?.get(nodeId) ?? {}
     if (opening !== undefined || present?.isOpen) return false
-    this.#keep(key, this.#slot(key), connection)
+    this.#keep(this.#slot(nodeId, SHARED), connection)
     return true
   }
 
   /** Lets go of connections to brokers that are gone or have moved. */
   reconcile(): void {
-    for (const [key, slot] of this.#slots) {
+    for (const slot of this.#all()) {
       const { connection } = slot
-      const address = this.#addressOf(nodeOf(key))
+      const address = this.#addressOf(slot.nodeId)
       if (connection === undefined) continue
       if (address !== undefined && sameAddress(address, connection.address)) continue
       connection.retire(
         address === undefined ? 'the broker left the cluster' : 'the broker has another address',
       )
       delete slot.connection
-      this.#drop(key, slot)
+      this.#drop(slot)
     }
     for (const nodeId of this.#failures.keys()) {
       if (this.#addressOf(nodeId) === undefined) this.#failures.delete(nodeId)
@@ -138,66 +141,75 @@ export class ConnectionPool {
 
   stop(reason: OttlaError): void {
     this.#stopped = reason
-    for (const { opening } of this.#slots.values()) opening?.giveUp.abort(reason)
+    for (const { opening } of this.#all()) opening?.giveUp.abort(reason)
     for (const connection of this.#connections.keys()) connection.close(reason)
     this.#slots.clear()
   }
 
-  #slot(key: string): Slot {
-    let slot = this.#slots.get(key)
-    if (slot === undefined) this.#slots.set(key, (slot = {}))
+  #all(): Slot[] {
+    return [...this.#slots.values()].flatMap((slots) => [...slots.values()])
+  }
+
+  #slot(nodeId: number, purpose: string): Slot {
+    let slots = this.#slots.get(purpose)
+    if (slots === undefined) this.#slots.set(purpose, (slots = new Map()))
+    let slot = slots.get(nodeId)
+    if (slot === undefined) slots.set(nodeId, (slot = { nodeId, purpose }))
     return slot
   }
 
-  #drop(key: string, slot: Slot): void {
-    const isEmpty = slot.connection === undefined && slot.opening === undefined
-    if (isEmpty && this.#slots.get(key) === slot) this.#slots.delete(key)
+  #drop(slot: Slot): void {
+    if (slot.connection !== undefined || slot.opening !== undefined) return
+    const slots = this.#slots.get(slot.purpose)
+    if (slots?.get(slot.nodeId) !== slot) return
+    slots.delete(slot.nodeId)
+    if (slots.size === 0) this.#slots.delete(slot.purpose)
   }
 
-  #keep(key: string, slot: Slot, connection: Connection): void {
-    const opened = { nodeId: nodeOf(key), at: this.#options.clock.monotonic() }
+  #keep(slot: Slot, connection: Connection): void {
+    const opened = { nodeId: slot.nodeId, at: this.#options.clock.monotonic() }
     slot.connection = connection
     this.#connections.set(connection, opened)
     connection.onClose(() => {
       if (this.#isOver(opened.nodeId)) this.#failures.delete(opened.nodeId)
       this.#connections.delete(connection)
       if (slot.connection === connection) delete slot.connection
-      this.#drop(key, slot)
+      this.#drop(slot)
       if (!connection.hasWorked && !connection.isGivenUp) this.#noteFailure(opened.nodeId)
     })
   }
 
   // ---------------------------------------------------------------------------------------------- dialling
 
-  #begin(nodeId: number, key: string, slot: Slot): Opening {
+  #begin(slot: Slot): Opening {
     const giveUp = new AbortController()
     if (this.#stopped !== undefined) giveUp.abort(this.#stopped)
     const { signal } = giveUp
-    const outcome = this.#dial(nodeId, signal).then((connection) => {
+    const outcome = this.#dial(slot.nodeId, signal).then((connection) => {
       if (signal.aborted) {
         connection.close(signal.reason)
         throw signal.reason
       }
       opening.connection = connection
-      this.#keep(key, slot, connection)
+      this.#keep(slot, connection)
       return connection
     })
     const opening: Opening = { outcome, giveUp, waiters: 0 }
     const settled = () => {
       if (slot.opening === opening) delete slot.opening
-      this.#drop(key, slot)
+      this.#drop(slot)
     }
     // Before the waiters are told: one who goes after that has had the connection.
     outcome.then(settled, settled)
     return opening
   }
 
-  #giveUp(key: string, slot: Slot, reason: OttlaError): void {
+  #giveUp(slot: Slot, reason: OttlaError): void {
     const { opening } = slot
     delete slot.opening
     opening?.giveUp.abort(reason)
     opening?.connection?.close(reason)
-    this.#drop(key, slot)
+    this.#drop(slot)
   }
 
   /** Rejects with the signal's reason when that fires; a connection may still come of it at the last moment. */
@@ -241,6 +253,3 @@ export class ConnectionPool {
     return false
   }
 }
-
-const keyOf = (nodeId: number, purpose: string) => `${nodeId}/${purpose}`
-const nodeOf = (key: string) => Number(key.slice(0, key.indexOf('/')))

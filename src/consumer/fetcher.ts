@@ -269,7 +269,9 @@ export class Fetcher {
       const delivery = this.#take(nodeId, result, response)
       if (delivery !== undefined) taken.push({ result, delivery })
     }
-    this.#askFirst(nodeId, taken)
+    const isLarge =
+      taken.reduce((sum, { delivery }) => sum + (delivery.chunk?.sizeBytes ?? 0), 0) >= LARGE_RESPONSE_BYTES
+    if (isLarge) this.#askNext(nodeId)?.flush()
     const ready = taken.filter((one) => this.#believe(nodeId, one, response))
     // Whoever hears of a new leader asks at once: what came has to be taken by then.
     for (const { partition, answer } of results) {
@@ -279,14 +281,15 @@ export class Fetcher {
       this.#ports.cluster.noteLeader(partition.topic, partition.partition, hint)
     }
     for (const { result } of ready) this.#ports.onReady(result.partition)
+    if (!isLarge) this.#askNext(nodeId)
   }
 
   /**
-   * The next long poll is made before the checksums are computed and the handlers begin. After a large response it
-   * also leaves before, so that the broker works meanwhile; after a small one the handlers come first, because the
-   * writing takes longer than they wait for anything else.
+   * Makes the next long poll. After a large response it leaves before the checksums are computed and the handlers
+   * begin, so that the broker works meanwhile; after a small one the handlers come first, because the making and the
+   * writing take longer than they wait for anything else.
    */
-  #askFirst(nodeId: number, taken: readonly Taken[]): void {
+  #askNext(nodeId: number): BrokerFetch | undefined {
     const broker = this.#brokers.get(nodeId)
     const fetch = broker?.fetch
     if (!this.#budget.isShort) fetch?.pump()
@@ -295,8 +298,7 @@ export class Fetcher {
       if (broker !== undefined && this.#brokers.delete(nodeId)) this.#brokers.set(nodeId, broker)
       this.pump()
     }
-    const bytes = taken.reduce((sum, { delivery }) => sum + (delivery.chunk?.sizeBytes ?? 0), 0)
-    if (bytes >= LARGE_RESPONSE_BYTES) fetch?.flush()
+    return fetch
   }
 
   /** Appends what the answer brought, if it did; its checksums are still to be looked at. */
