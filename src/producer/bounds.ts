@@ -1,7 +1,7 @@
 /**
  * How much a producer may hold: `bufferBytes` over everything that is accepted and not settled.
  *
- *     held = capacity of the batches' buffers (compressed copies included) + spooled records + 2,048 per unsettled send
+ *     held = capacity of the batches' buffers (compressed copies included) + spooled records + 3,072 per unsettled send
  *
  * Capacity counts, not content, so the figure is what the process really pays. Something is always admitted when
  * nothing is held, however large: a record is refused for its size by maxBatchBytes, not by this bound.
@@ -12,7 +12,7 @@ import { BufferPool } from './buffer-pool.ts'
  * What a promise, its receipt and V8's room for collecting them cost a process, besides the bytes (measured:
  * docs/decisions/producer-memory.md).
  */
-export const CALL_BYTES = 2048
+export const CALL_BYTES = 3072
 
 export class Bounds {
   readonly pool: BufferPool

@@ -40,7 +40,7 @@ export interface ProducerOptions {
   /** The level of gzip (1 to 9) or zstd (1 to 22). Default the codec's own. */
   readonly compressionLevel?: number
   /**
-   * The most memory of records that are not settled, bytes: the capacity that they hold, and 2,048 for each unsettled
+   * The most memory of records that are not settled, bytes: the capacity that they hold, and 3,072 for each unsettled
    * `send`. Default 64 MiB. (Kafka's `buffer.memory`)
    */
   readonly bufferBytes?: number

@@ -115,7 +115,7 @@ test('calls that wait for room are settled by stop and by abort', async () => {
     ['stop', 'PRODUCER_STOPPED'],
     ['abort', 'ABORTED'],
   ] as const) {
-    await withProducer({ producer: { ...oneByOne, bufferBytes: 6_144 } }, async (kit) => {
+    await withProducer({ producer: { ...oneByOne, bufferBytes: 8_192 } }, async (kit) => {
       const { cluster, producer, during } = kit
       await during(producer.send(order('before')))
       cluster.faults.on({ api: 'Produce' }, 'swallow')

@@ -4,8 +4,8 @@ import { test } from 'node:test'
 import { alone, codeOf, type Kit, oneByOne, range, withProducer } from './support/kit.ts'
 
 const order = (value: string) => ({ topic: 'orders', value })
-/** Room for five calls: 1,024 bytes of buffer and 2,048 for the call each. */
-const small = { ...oneByOne, bufferBytes: 5 * 3072 }
+/** Room for five calls: 1,024 bytes of buffer and 3,072 for the call each. */
+const small = { ...oneByOne, bufferBytes: 5 * 4096 }
 
 /** A producer that knows its topic, at a broker that swallows. */
 async function silent({ cluster, producer, during }: Kit) {
@@ -137,7 +137,7 @@ test('reject: QUEUE_FULL at once, and ready tells when there is room again', asy
 })
 
 test('drop-oldest: the oldest that was never on the wire gives way, and is told', async () => {
-  const options = { ...small, bufferBytes: 8 * 3072, onFull: 'drop-oldest' } as const
+  const options = { ...small, bufferBytes: 8 * 4096, onFull: 'drop-oldest' } as const
   await withProducer({ producer: options }, async (kit) => {
     const { producer, during, values, clock } = kit
     const fault = await silent(kit)
@@ -198,11 +198,11 @@ test('a record larger than maxBatchBytes is refused, and only that one', async (
 })
 
 test('what a spool holds counts too', async () => {
-  const options = { bufferBytes: 7_500, onFull: 'reject', unknownTopicTimeoutMs: 600 } as const
+  const options = { bufferBytes: 10_500, onFull: 'reject', unknownTopicTimeoutMs: 600 } as const
   const cluster = { autoCreateTopics: false }
   await withProducer({ cluster, producer: options }, async ({ producer, during, reports }) => {
     const codes = range(5).map((index) => codeOf(producer.send({ topic: 'nowhere', value: `${index}` })))
-    assert.ok(producer.stats.heldBytes > 6_500)
+    assert.ok(producer.stats.heldBytes > 9_500)
     assert.deepEqual(await during(Promise.all(codes)), [
       ...Array(3).fill('UNKNOWN_TOPIC_OR_PARTITION'),
       ...Array(2).fill('QUEUE_FULL'),
@@ -238,7 +238,7 @@ test('at the deadline: what a socket may still read makes room when its request 
   const large = (name: string) => order(name.padEnd(3_900))
   const options = {
     maxBatchBytes: 4_096,
-    bufferBytes: 3 * 6_144,
+    bufferBytes: 3 * 7_168,
     deliveryTimeoutMs: 400,
     requestTimeoutMs: 500,
   }

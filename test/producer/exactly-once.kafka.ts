@@ -43,7 +43,7 @@ async function sendDuring(
     maxBatchBytes: 1_000,
     requestTimeoutMs: 3_000,
     deliveryTimeoutMs: 110_000,
-    // Nobody waits for room here, and each call is charged 2 KiB as long as a broker is away.
+    // Nobody waits for room here, and each call is charged 3 KiB as long as a broker is away.
     bufferBytes: 256 * 1024 * 1024,
   })
   const sent: string[][] = Array.from({ length: PARTITIONS }, () => [])

@@ -256,7 +256,7 @@ test('await using stops', async () => {
 const narrow = { topics: { orders: { partitions: 1, configs: { 'max.message.bytes': 300 } } } }
 for (const [how, isKnown, cluster, options] of [
   ['whose topic was not known yet', false, {}, {}],
-  ['that waited for room', true, {}, { maxBatchBytes: 200, bufferBytes: 5 * 3072 }],
+  ['that waited for room', true, {}, { maxBatchBytes: 200, bufferBytes: 5 * 4096 }],
   ['whose batch was cut in pieces', true, narrow, {}],
 ] as const) {
   test(`who waits for a record ${how} is told before the flush and the stop are over`, async () => {

@@ -142,7 +142,7 @@ class Schedule {
       maxBatchBytes: pick(160, 300, 1_000, 1_000_000),
       maxInFlight: pick(1, 2, 5, 5),
       compression: pick('none', 'none', 'gzip'),
-      bufferBytes: pick(16 * 1024, 64 * 1024, 64 * 1024 * 1024),
+      bufferBytes: pick(24 * 1024, 64 * 1024, 64 * 1024 * 1024),
       onFull: pick('wait', 'wait', 'reject', 'drop-oldest'),
       maxWaitingCalls: pick(3, 10_000),
       requestTimeoutMs: pick(200, 1_000),
