@@ -175,7 +175,9 @@ export class ConnectionPool {
       this.#connections.delete(connection)
       if (slot.connection === connection) delete slot.connection
       this.#drop(slot)
-      if (!connection.hasWorked && !connection.isGivenUp) this.#noteFailure(opened.nodeId)
+      // Long after it was opened its end says nothing: one with acks 0 never has an answer.
+      const isYoung = this.#options.clock.monotonic() - opened.at < this.#options.maxBackoffMs
+      if (isYoung && !connection.hasWorked && !connection.isGivenUp) this.#noteFailure(opened.nodeId)
     })
   }
 

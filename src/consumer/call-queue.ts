@@ -39,12 +39,14 @@ export class CallQueue {
     while (this.#running.size > 0) await Promise.all(this.#running)
   }
 
-  /** Whatever waits begins. */
+  /** Whatever waits begins; what runs is not waited for any longer. */
   hurry(): void {
+    this.#running.clear()
     while (this.#waiting.length > 0) this.#next()
   }
 
   #hurryTo(begin: () => void): void {
+    this.#running.clear()
     while (this.#waiting.includes(begin)) this.#next()
   }
 

@@ -139,7 +139,8 @@ export class Consumption {
       onClosed: (partition) => {
         const key = partitionKey(partition)
         if (this.#partitions.get(key) === partition) this.#partitions.delete(key)
-        if (partition.offset >= 0) this.#former.set(key, partition)
+        // One that never committed knows no more than the one before it.
+        if (partition.lastCommitted !== undefined) this.#former.set(key, partition)
         this.#fetcher.remove(partition)
       },
     })

@@ -4,6 +4,7 @@
  */
 import type { Cluster } from '../client/cluster.ts'
 import { OttlaError } from '../errors.ts'
+import { zeroUuid } from '../protocol/schema.ts'
 import type { Answered } from './ask-leaders.ts'
 import type { AssignedPartition, Position } from './assigned-partition.ts'
 import type { ResolvedConsumerOptions } from './consumer-options.ts'
@@ -59,8 +60,9 @@ export class PartitionStarter {
     const former = formerOf(partition)
     const known = cluster.topic(topic)
     if (former?.lastCommitted === undefined) return undefined
-    // The offsets of a topic go when it is deleted; the new one has nothing to do with them.
-    if (known !== undefined && known.topicId !== former.topicId) return undefined
+    // The offsets of a topic go when it is deleted; the new one has nothing to do with them. Without ids nobody can tell.
+    const isOther = known !== undefined && known.topicId !== former.topicId
+    if (isOther || former.topicId === zeroUuid) return undefined
     partition.topicId = former.topicId
     const { offset } = former.lastCommitted
     cluster.options.logger.warn({ topic, partition: number, offset }, 'the group has lost what was committed')
@@ -122,7 +124,9 @@ export class PartitionStarter {
         'position reset',
       )
       this.#report({ topic, partition: number, reason, from, to: position.offset })
-      this.#beginListed(partition, position, partition.lastCommitted)
+      // What was committed of the topic before says nothing about the one that was created since.
+      const committed = reason === 'recreated' ? undefined : partition.lastCommitted
+      this.#beginListed(partition, position, committed)
     })
   }
 

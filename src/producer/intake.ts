@@ -63,6 +63,8 @@ export class Intake {
   #waitingCount = 0
   #readyWaiters: { readonly resolve: () => void; readonly reject: (error: OttlaError) => void }[] = []
   #isAdmitting = false
+  /** A call was refused for want of room, and nothing has come free since: whatever `ready` asks for is too little. */
+  #isRefusing = false
   #now = 0
   #timeLeft = 0
   /** Why nothing new is accepted. */
@@ -102,7 +104,10 @@ export class Intake {
     if (onFull === 'drop-oldest') {
       while (this.#parts.holdings.dropOldest()) if (this.#admit(call)) return
     }
-    if (onFull !== 'wait' || this.#waitingCount >= maxWaitingCalls) return this.#fail(call, this.#full())
+    if (onFull !== 'wait' || this.#waitingCount >= maxWaitingCalls) {
+      this.#isRefusing = true
+      return this.#fail(call, this.#full())
+    }
     call.generation = this.#parts.generations.enter()
     this.#waiting.push(call)
     this.#waitingCount++
@@ -124,12 +129,13 @@ export class Intake {
   /** Resolves when there is room. */
   ready(): Promise<void> {
     if (this.#refusal !== undefined) return Promise.reject(this.#refusal)
-    if (this.#hasRoom()) return ROOM
+    if (!this.#isRefusing && this.#hasRoom()) return ROOM
     return new Promise((resolve, reject) => this.#readyWaiters.push({ resolve, reject }))
   }
 
   /** Something was settled, memory came back, or a call that waited is gone. */
   readonly onRoom = (): void => {
+    this.#isRefusing = false
     if (this.#isAdmitting || (this.#waiting.length === 0 && this.#readyWaiters.length === 0)) return
     this.#isAdmitting = true
     queueMicrotask(this.#admitWaiting)

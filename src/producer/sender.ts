@@ -78,8 +78,12 @@ export class Sender {
         this.#keepAwake(partition)
         more++
       }
-      this.#requests.forEach(this.#dispatch)
-      this.#requests.clear()
+      try {
+        this.#requests.forEach(this.#dispatch)
+      } finally {
+        // What has left must not leave again with the next ones, whatever goes wrong here.
+        this.#requests.clear()
+      }
       left = more
     }
   }
@@ -130,7 +134,8 @@ export class Sender {
   readonly #dispatch = (request: ProduceRequest): void => {
     const { settings, answers, onFatal } = this.#parts
     const { requestTimeoutMs, acks } = settings
-    const version = request.version()
+    const version = this.#versionOf(request)
+    if (version === undefined) return
     const brokerTimeoutMs = Math.max(1, Math.floor(requestTimeoutMs * BROKER_SHARE))
     const body = request.body(acks === 'all' ? -1 : acks, brokerTimeoutMs)
     const options = { version, timeoutMs: requestTimeoutMs, expectResponse: acks !== 0, atOnce: true }
@@ -148,6 +153,16 @@ export class Sender {
         // Only a bug comes here; nobody may wait for ever because of it.
         (error: unknown) => onFatal(asOttlaError(error)),
       )
+  }
+
+  /** A broker may have no version of Produce that we speak: what is for it waits, and goes to whoever leads next. */
+  #versionOf(request: ProduceRequest): number | undefined {
+    try {
+      return request.version()
+    } catch (error) {
+      this.#parts.answers.lost(request, asOttlaError(error))
+      return undefined
+    }
   }
 
   #wakeAll(request: ProduceRequest): void {

@@ -1,5 +1,6 @@
 /** A broker that greets everybody and serves nobody: connections to it are made ever more rarely, not without end. */
 import assert from 'node:assert/strict'
+import type { Duplex } from 'node:stream'
 import { test } from 'node:test'
 import { startCluster } from '../../src/broker/index.ts'
 import { ConnectionPool } from '../../src/client/connection-pool.ts'
@@ -125,3 +126,35 @@ for (const api of ['Fetch', 'Metadata', 'JoinGroup', 'everything']) {
     await clock.during(cluster.stop())
   })
 }
+
+test('with acks 0 nothing is ever answered: the end of a connection that has served for minutes is no failure', async () => {
+  const clock = new VirtualClock(undefined, 60)
+  const cluster = await startCluster({
+    transport: 'memory',
+    clock,
+    random: seededRandom(1),
+    topics: { t: 1 },
+  })
+  const streams: Duplex[] = []
+  const dial: Dial = async (...where) => {
+    const stream = await cluster.dial(...where)
+    streams.push(stream)
+    return stream
+  }
+  const kafka = new Kafka({ brokers: cluster.brokers, dial, clock, random: seededRandom(2) })
+  const producer = kafka.producer({ acks: 0 })
+  const send = () => clock.during(producer.send({ topic: 't', value: 'x' }))
+  await send()
+  for (let round = 0; round < 4; round++) {
+    await clock.advance(60_000)
+    await send()
+    streams.at(-1)?.destroy()
+    await clock.advance(0)
+    const began = clock.monotonic()
+    await send()
+    assert.ok(clock.monotonic() - began < 10, `${clock.monotonic() - began} ms`)
+  }
+  await clock.during(producer.abort())
+  await clock.during(kafka.stop())
+  await clock.during(cluster.stop())
+})

@@ -128,7 +128,7 @@ test('a commit that a new coordinator has, and does not yet tell, is waited for'
       onFound: (answers) => void found.push(...answers.map(({ value }) => value?.offset)),
     },
   )
-  const told = new Admin(cluster).groupOffsets('group')
+  const told = new Admin(cluster).groupOffsets('group', { requireStable: true })
   await clock.advance(1000)
   assert.deepEqual(found, [], 'no answer yet')
   again()

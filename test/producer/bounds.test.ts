@@ -74,6 +74,28 @@ test('wait: a call for several goes on from where it stopped', async () => {
   })
 })
 
+test('reject: ready waits for memory where a call was refused, however little it takes to be enough', async () => {
+  // A batch of 100,000 bytes and more has 131,072: the eighth finds no room for that, and an eighth of the buffer is free.
+  const options = { bufferBytes: 1024 * 1024, onFull: 'reject', maxBatchBytes: 110_000 } as const
+  await withProducer({ producer: options }, async (kit) => {
+    const { producer, clock, during, values } = kit
+    const fault = await silent(kit)
+    const large = () => producer.send({ topic: 'orders', value: Buffer.alloc(100_000) })
+    const sent = range(7).map(large)
+    assert.equal(await codeOf(large()), 'QUEUE_FULL')
+    let isReady = false
+    const ready = producer.ready().then(() => {
+      isReady = true
+    })
+    await clock.advance(100)
+    assert.equal(isReady, false, 'nothing has come free')
+    fault.remove()
+    await during(Promise.all([...sent, ready]))
+    await during(large())
+    assert.equal(values('orders').length, 9)
+  })
+})
+
 test('wait: more than maxWaitingCalls is too many', async () => {
   await withProducer({ producer: { ...small, maxWaitingCalls: 2 } }, async (kit) => {
     const { producer } = kit

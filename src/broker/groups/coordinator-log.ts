@@ -49,7 +49,7 @@ interface Write {
   /** The write is committed when the high watermark is here. */
   readonly end: number
   readonly records: readonly CoordinatorRecord[]
-  readonly deadline: number
+  deadline: number
   done: ((error: number) => void) | undefined
 }
 
@@ -152,7 +152,9 @@ export class CoordinatorLog {
     }
     const { clock, commitTimeoutMs } = this.#host
     const deadline = clock.monotonic() + commitTimeoutMs
-    this.#uncommitted.push({ end: last.end, records: [], deadline, done })
+    // One that is not waited for any longer gives its place away: while nothing is committed they would pile up.
+    if (last.records.length === 0 && last.done === undefined) Object.assign(last, { deadline, done })
+    else this.#uncommitted.push({ end: last.end, records: [], deadline, done })
     this.#arm()
     return errorCode.NONE
   }

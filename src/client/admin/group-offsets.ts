@@ -17,6 +17,12 @@ export interface GroupOffset extends TopicPartition {
 export interface GroupOffsetsOptions extends AdminCallOptions {
   /** Only these. Default: every partition that the group has committed. */
   readonly partitions?: readonly TopicPartition[]
+  /**
+   * Waits for what the coordinator has written and its replicas have not, and for open transactions (KIP-447), while
+   * other calls to the same broker wait behind it. Default false: a coordinator that has just taken over may tell less,
+   * for a moment, than groups were told to be committed.
+   */
+  readonly requireStable?: boolean
 }
 
 /** Up to these versions topics go by name; later ones want topic ids, which deleted topics have not. */
@@ -30,11 +36,7 @@ const STABLE_SINCE = 7
 type Response = ResponseOf<typeof offsetFetch>
 type FetchedTopic = { name: string; partitions: Response['topics'][number]['partitions'] }
 
-/**
- * By topic and partition; partitions without a committed offset are left out. What the coordinator has written is
- * waited for, since one that has just loaded tells less than groups were told to be committed; what an open
- * transaction has committed is not.
- */
+/** By topic and partition; partitions without a committed offset are left out. */
 export async function groupOffsetsOn(
   cluster: Cluster,
   groupId: string,
@@ -48,7 +50,7 @@ export async function groupOffsetsOn(
       subject: (id) => id,
       route: toCoordinator(cluster),
       isIdempotent: true,
-      ask: async (asking) => [await askOffsets(asking, { groupId, partitions: options.partitions })],
+      ask: async (asking) => [await askOffsets(asking, groupId, options)],
     },
     options,
   )
@@ -56,11 +58,10 @@ export async function groupOffsetsOn(
 }
 
 async function askOffsets(
-  asking: Asking,
-  { groupId, partitions }: { groupId: string; partitions: readonly TopicPartition[] | undefined },
-  requireStable = true,
+  { connection, timeoutMs }: Asking,
+  groupId: string,
+  { partitions, requireStable = false }: GroupOffsetsOptions,
 ): Promise<Outcome<GroupOffset[]>> {
-  const { connection, timeoutMs } = asking
   const version = Math.min(connection.versionOf(offsetFetch), FETCH_BY_NAME)
   const topics =
     partitions === undefined
@@ -79,9 +80,6 @@ async function askOffsets(
   for (const { name: topic, partitions: fetched } of group.topics as FetchedTopic[]) {
     for (const one of fetched) {
       const { partitionIndex: partition, committedOffset: offset } = one
-      if (one.errorCode === errorCode.UNSTABLE_OFFSET_COMMIT && requireStable) {
-        return askOffsets(asking, { groupId, partitions }, false)
-      }
       if (one.errorCode !== 0) {
         return { error: new BrokerError(one.errorCode, 'OffsetFetch', { groupId, topic, partition }) }
       }
