@@ -147,11 +147,6 @@ export class Channel {
     })
   }
 
-  /** What was sent in this turn leaves now, not at its end. */
-  flush(): void {
-    this.#outbox.flush()
-  }
-
   /** Keeps new requests back until released; counted. */
   hold(): void {
     this.#holds++

@@ -184,14 +184,6 @@ export class Connection {
     }) as Promise<ResponseOf<A>>
   }
 
-  /**
-   * Requests of one turn leave together at its end (`atOnce` apart), when whatever their answers are waited for with has run. A caller
-   * that has much to do first lets them leave now.
-   */
-  flush(): void {
-    this.#channel.flush()
-  }
-
   /** The highest version that both sides know. @throws UNSUPPORTED_VERSION */
   versionOf(api: Api): number {
     return this.#ranges.versionOf(api)

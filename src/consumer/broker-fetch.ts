@@ -1,8 +1,7 @@
 /**
  * Reads from one broker: one connection, one incremental session, one request under way at a time.
  *
- * A request is nearly always under way: it is a long poll, sent again as soon as it is answered, before the handlers
- * get what it brought. Nothing is sent while no partition wants anything, or while the budget has no room;
+ * A request is nearly always under way: it is a long poll, sent again as soon as what it brought is taken. Nothing is sent while no partition wants anything, or while the budget has no room;
  * whoever changes that calls `pump`.
  */
 import type { Cluster } from '../client/cluster.ts'
@@ -74,8 +73,11 @@ export class BrokerFetch {
     this.#ports = ports
   }
 
-  /** Sends the next request if none is under way and there is something to ask for. */
-  pump(): void {
+  /**
+   * Sends the next request if none is under way and there is something to ask for. `atOnce`: it leaves before anything
+   * else is done in this turn.
+   */
+  pump(atOnce = false): void {
     if (this.#isBusy || this.#isConnecting || this.#closing.signal.aborted) return
     const { cluster, purpose, budget } = this.#ports
     const wanted = this.#wanted()
@@ -83,13 +85,7 @@ export class BrokerFetch {
     const connection = cluster.openConnection(this.nodeId, purpose)
     if (connection === undefined) return void this.#connect()
     const promised = budget.promise() || (this.#ports.compact() ? budget.promise() : 0)
-    if (promised > 0) void this.#fetch(connection, wanted, promised)
-  }
-
-  /** A request that `pump` has sent leaves before anything else is done in this turn. */
-  flush(): void {
-    const { cluster, purpose } = this.#ports
-    cluster.openConnection(this.nodeId, purpose)?.flush()
+    if (promised > 0) void this.#fetch(connection, wanted, { promised, atOnce })
   }
 
   /** What is asked for is not wanted any more, and its answer may be a long poll away. */
@@ -144,14 +140,14 @@ export class BrokerFetch {
   async #fetch(
     connection: Connection,
     wanted: readonly AssignedPartition[],
-    promised: number,
+    { promised, atOnce }: { readonly promised: number; readonly atOnce: boolean },
   ): Promise<void> {
     const { cluster, options, budget } = this.#ports
     this.#isBusy = true
     const isPartial = this.#leftOut > 0 || this.#ports.isSettling()
     let response: Response | undefined
     try {
-      response = await this.#request(connection, wanted, { maxBytes: promised, isPartial })
+      response = await this.#request(connection, wanted, { maxBytes: promised, isPartial, atOnce })
     } catch (error) {
       this.#session.reset()
       budget.settle(promised)
@@ -178,9 +174,10 @@ export class BrokerFetch {
   #request(
     connection: Connection,
     wanted: readonly AssignedPartition[],
-    { maxBytes, isPartial }: { readonly maxBytes: number; readonly isPartial: boolean },
+    how: { readonly maxBytes: number; readonly isPartial: boolean; readonly atOnce: boolean },
   ): Promise<Response> {
     const { options, cluster } = this.#ports
+    const { maxBytes, isPartial, atOnce } = how
     const highest = connection.versionOf(fetch)
     const hasIds = wanted.every(({ topicId }) => topicId !== zeroUuid)
     const version = hasIds ? highest : Math.min(highest, FIRST_BY_ID - 1)
@@ -195,7 +192,7 @@ export class BrokerFetch {
         ...this.#session.build(this.#rotated(wanted), version >= FIRST_BY_ID),
         rackId: cluster.options.rack ?? '',
       },
-      { version, timeoutMs: cluster.options.requestTimeoutMs + maxWaitMs },
+      { version, timeoutMs: cluster.options.requestTimeoutMs + maxWaitMs, atOnce },
     )
   }
 

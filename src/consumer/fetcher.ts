@@ -114,9 +114,9 @@ export class Fetcher {
   }
 
   /** There is room again. */
-  pump(): void {
+  pump(atOnce = false): void {
     this.#budget.retry()
-    for (const { fetch } of this.#brokers.values()) fetch.pump()
+    for (const { fetch } of this.#brokers.values()) fetch.pump(atOnce)
   }
 
   close(): void {
@@ -271,7 +271,7 @@ export class Fetcher {
     }
     const isLarge =
       taken.reduce((sum, { delivery }) => sum + (delivery.chunk?.sizeBytes ?? 0), 0) >= LARGE_RESPONSE_BYTES
-    if (isLarge) this.#askNext(nodeId)?.flush()
+    if (isLarge) this.#askNext(nodeId, true)
     const ready = taken.filter((one) => this.#believe(nodeId, one, response))
     // Whoever hears of a new leader asks at once: what came has to be taken by then.
     for (const { partition, answer } of results) {
@@ -281,7 +281,7 @@ export class Fetcher {
       this.#ports.cluster.noteLeader(partition.topic, partition.partition, hint)
     }
     for (const { result } of ready) this.#ports.onReady(result.partition)
-    if (!isLarge) this.#askNext(nodeId)
+    if (!isLarge) this.#askNext(nodeId, false)
   }
 
   /**
@@ -289,16 +289,12 @@ export class Fetcher {
    * begin, so that the broker works meanwhile; after a small one the handlers come first, because the making and the
    * writing take longer than they wait for anything else.
    */
-  #askNext(nodeId: number): BrokerFetch | undefined {
+  #askNext(nodeId: number, atOnce: boolean): void {
     const broker = this.#brokers.get(nodeId)
-    const fetch = broker?.fetch
-    if (!this.#budget.isShort) fetch?.pump()
-    else {
-      // The others first: little room would go to the same one again and again.
-      if (broker !== undefined && this.#brokers.delete(nodeId)) this.#brokers.set(nodeId, broker)
-      this.pump()
-    }
-    return fetch
+    if (!this.#budget.isShort) return broker?.fetch.pump(atOnce)
+    // The others first: little room would go to the same one again and again.
+    if (broker !== undefined && this.#brokers.delete(nodeId)) this.#brokers.set(nodeId, broker)
+    this.pump(atOnce)
   }
 
   /** Appends what the answer brought, if it did; its checksums are still to be looked at. */

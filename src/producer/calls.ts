@@ -42,8 +42,8 @@ type Placed = (place: number) => Receipt | Promise<Receipt>
 
 /**
  * Neighbouring calls of `send` for one record each. They have one promise in common, and what a caller gets is what
- * follows it: a promise with two functions of its own would be three times as heavy, and a producer may hold a
- * hundred thousand of them. Reactions of a promise run in the order in which they were made (ECMA-262, 27.2.1.8), so
+ * follows it: a promise with two functions of its own would be three times as heavy, and a producer may hold
+ * ten thousands of them. Reactions of a promise run in the order in which they were made (ECMA-262, 27.2.1.8), so
  * a count tells each record its place.
  */
 export class SingleRun implements Run {
