@@ -10,11 +10,11 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { count, plural } from '../src/cli/output.ts'
 import { systemClock } from '../src/util/clock.ts'
 import { systemRandom } from '../src/util/random.ts'
-import { checkHistory, readHistory, tellFindings, type Verdict } from '../test/support/history/index.ts'
+import { checkHistory, readHistory } from '../test/support/history/index.ts'
 import { Course } from './course.ts'
+import { report } from './report.ts'
 import { embeddedStage, existingStage } from './stage.ts'
 
 interface DemoOptions {
@@ -40,7 +40,8 @@ function options(): DemoOptions {
   return { brokers: values.brokers?.split(','), records, keep: values.keep }
 }
 
-async function main({ brokers, records, keep }: DemoOptions): Promise<boolean> {
+/** Resolves to the exit code. */
+async function main({ brokers, records, keep }: DemoOptions): Promise<number> {
   const startedAt = systemClock.monotonic()
   const suffix = systemRandom.bytes(4).toString('hex')
   const names = { topic: `ottla-demo-${suffix}`, group: `ottla-demo-${suffix}` }
@@ -63,9 +64,9 @@ async function main({ brokers, records, keep }: DemoOptions): Promise<boolean> {
     ending.push(() => course.stop())
     const reader = await Promise.race([course.run(), interrupted.promise])
     const verdict = checkHistory(readHistory(historyDir), { groups: [plan.group] })
-    report(verdict, reader)
+    const exitCode = report(verdict, reader, console.log)
     console.log(`\n${((systemClock.monotonic() - startedAt) / 1000).toFixed(0)} s`)
-    return verdict.ok
+    return exitCode
   } finally {
     process.off('SIGINT', interrupt)
     process.off('SIGTERM', interrupt)
@@ -77,29 +78,8 @@ async function main({ brokers, records, keep }: DemoOptions): Promise<boolean> {
 
 class Interrupted extends Error {}
 
-function report({ ok, figures, findings }: Verdict, reader: { name: string; foreign: boolean }): void {
-  const line = (value: number, what: string) => console.log(`${count(value).padStart(11)}  ${what}`)
-  console.log('')
-  line(figures.sent, 'sent')
-  line(
-    figures.acknowledged,
-    `acknowledged, ${count(figures.failed)} failed, ${count(figures.unknown)} unknown`,
-  )
-  line(
-    figures.inLog,
-    `in the log, read with ${reader.name}${reader.foreign ? '' : ' (no other client is installed: with its own reader)'}`,
-  )
-  line(figures.handled, `handled, ${plural(figures.redelivered, 'time')} again after the kill`)
-  console.log('')
-  line(figures.lost, 'lost')
-  line(figures.duplicated, 'duplicated in the log')
-  line(figures.outOfOrder, 'out of order')
-  line(figures.unhandled, 'not handled')
-  if (!ok) console.log(`\nThe history breaks its promises:\n${tellFindings(findings)}`)
-}
-
 try {
-  process.exitCode = (await main(options())) ? 0 : 1
+  process.exitCode = await main(options())
 } catch (error) {
   if (error instanceof Interrupted) process.exitCode = 130
   else {

@@ -1,13 +1,14 @@
-/** What the pages say of defaults is what the options have. */
+/** What the pages say of defaults is what the options have; the pages exist, and their links lead somewhere. */
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { resolveClientOptions } from '../src/client/options.ts'
 import { resolveConsumerOptions } from '../src/consumer/consumer-options.ts'
 import { resolveProducerOptions } from '../src/producer/producer-options.ts'
 
-const docs = join(import.meta.dirname, '..', 'docs')
+const root = join(import.meta.dirname, '..')
+const docs = join(root, 'docs')
 const UNITS = { KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 }
 
 const rooms: Readonly<Record<string, unknown>>[] = [
@@ -66,4 +67,25 @@ test('defaults in the pages are those of the options', () => {
   assert.deepEqual(wrong, [])
   const told = new Set(known.map(({ option }) => option))
   assert.ok(told.size > 30, `the pages tell of ${[...told].join(', ')}`)
+})
+
+test('the documents exist, and every link between them leads somewhere', () => {
+  const pages = globSync(['*.md', 'docs/**/*.md', 'bench/*.md', 'examples/*.md'], { cwd: root })
+  for (const page of ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/errors.md']) {
+    assert.ok(pages.includes(page), page)
+  }
+  const dead = pages.flatMap((page) =>
+    [...readFileSync(join(root, page), 'utf8').matchAll(/\]\((?![a-z]+:|#)([^)#\s]+)/g)]
+      .map(([, target]) => target as string)
+      .filter((target) => !existsSync(join(root, dirname(page), target)))
+      .map((target) => `${page}: ${target}`),
+  )
+  assert.deepEqual(dead, [])
+})
+
+test('the list of decisions names each of them', () => {
+  const list = readFileSync(join(docs, 'decisions', 'README.md'), 'utf8')
+  const listed = [...list.matchAll(/\]\(([\w-]+\.md)\)/g)].map(([, name]) => name)
+  const there = readdirSync(join(docs, 'decisions')).filter((name) => name !== 'README.md')
+  assert.deepEqual(listed.sort(), there.sort())
 })

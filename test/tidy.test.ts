@@ -43,6 +43,10 @@ const bans: readonly { readonly pattern: RegExp; readonly instead: string; reado
   },
   { pattern: /:\s*any\b|<any\b|\bas any\b/, instead: 'unknown, or the type itself' },
   { pattern: /^\s*(export )?(const )?enum\b/m, instead: 'a union of literals' },
+  {
+    pattern: /\beval\b\s*\(|\bFunction\s*\(|\bnode:vm\b/,
+    instead: 'closures: nothing is compiled from text, see docs/decisions/codec-closures.md',
+  },
   { pattern: /\bexport default\b/, instead: 'a named export' },
   { pattern: /\b(FIXME|TODO|XXX)\b/, instead: 'doing it, or an issue' },
   { pattern: /catch\s*(\(\w+\))?\s*\{\s*\}/, instead: 'a handler, or a comment inside that says why not' },

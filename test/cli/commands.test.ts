@@ -285,6 +285,24 @@ test('dev prints where it listens, serves, and ends with SIGTERM', async () => {
   assert.deepEqual(await closed, [0, null])
 })
 
+test('dev creates the topics that are asked for where that is said, and only there', async () => {
+  for (const [flags, code] of [
+    [['--auto-create'], 0],
+    [[], 1],
+  ] as const) {
+    const child = startCli(['dev', '--listen', '127.0.0.1:0', ...flags])
+    const closed = once(child, 'close')
+    const [, brokers = ''] = await printed(child, /export KAFKA_BROKERS=(\S+)\n/)
+    const args = ['produce', 'fresh', '--auto-create', '--delivery-timeout-ms', '1000', '-b', brokers]
+    const produced = await runCli(args, { input: 'a\n' })
+    assert.equal(produced.code, code, produced.stderr)
+    const listed = await runCli(['topics', 'list', '-b', brokers])
+    assert.equal(/^fresh\b/m.test(listed.stdout), code === 0, listed.stdout)
+    child.kill('SIGTERM')
+    assert.deepEqual(await closed, [0, null])
+  }
+})
+
 test('dev says which port is taken, and what to do', async () => {
   const { code, stderr } = await runCli(['dev', '--listen', cluster.brokers[0] as string])
   assert.equal(code, 2)

@@ -6,16 +6,19 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { encodeRecordBatch } from '../../src/protocol/record-batch.ts'
 
 const source = (name: string) => JSON.stringify(join(import.meta.dirname, '../../src/protocol', name))
 
-/** The packages asked for by this code, which runs as a module. */
-function packagesLoadedBy(code: string): string[] {
+/** The packages asked for by this code, which runs as a module. Without packages none of them is found. */
+function packagesLoadedBy(code: string, { packages = true } = {}): string[] {
   const program = `
     import { registerHooks } from 'node:module'
     const asked = new Set()
     registerHooks({ resolve(specifier, context, next) {
-      if (specifier.startsWith('@')) asked.add(specifier)
+      if (!specifier.startsWith('@')) return next(specifier, context)
+      asked.add(specifier)
+      if (!${packages}) throw Object.assign(new Error('none here'), { code: 'MODULE_NOT_FOUND' })
       return next(specifier, context)
     } })
     const batches = await import(${source('record-batch.ts')})
@@ -43,4 +46,14 @@ test('of the codecs, only writing snappy loads a package', () => {
 test('a large batch asks for the native checksum', () => {
   const loaded = packagesLoadedBy(`batches.encodeRecordBatch([{ value: 'v'.repeat(1000) }])`)
   assert.ok(loaded.includes('@node-rs/crc32'), loaded.join())
+})
+
+test('where the native checksum is not installed a large batch has the same one', () => {
+  const records = `[{ value: 'v'.repeat(1000), timestamp: 7 }]`
+  const here = encodeRecordBatch([{ value: 'v'.repeat(1000), timestamp: 7 }]).toString('hex')
+  const code = `
+    const batch = batches.encodeRecordBatch(${records})
+    if (batch.toString('hex') !== '${here}') throw new Error('another batch')
+    if ([...batches.readBatches(batch)].length !== 1) throw new Error('not read')`
+  assert.ok(packagesLoadedBy(code, { packages: false }).includes('@node-rs/crc32'))
 })

@@ -10,6 +10,7 @@ import {
   type EncodableRecord,
   encodeRecordBatch,
   type HeaderList,
+  haveRightCrcs,
   RecordCursor,
   readBatches,
   splitBatch,
@@ -271,10 +272,18 @@ test('records of format 0 and 1 are a typed error, anything else there is damage
 })
 
 test('a length below a header is CORRUPT_BATCH and never a standstill', () => {
-  for (const length of [-1, 0, 48, -(2 ** 31)]) {
+  // A batch of -12 bytes ends where it begins. The checksum of no bytes is 0: it does not give these away.
+  for (const length of [-1, 0, 48, -12, -(2 ** 31)]) {
     const batch = sample()
     batch.writeInt32BE(length, 8)
-    assert.throws(() => [...readBatches(batch)], hasCode('CORRUPT_BATCH'))
+    batch.writeUInt32BE(0, 17)
+    for (const checkCrc of [true, false]) {
+      assert.throws(
+        () => readBatches(batch, { checkCrc }).next(),
+        (error: Error) => error instanceof OttlaError && /says that it has/.test(error.message),
+      )
+    }
+    assert.throws(() => haveRightCrcs(batch), hasCode('CORRUPT_BATCH'))
   }
 })
 
