@@ -285,12 +285,13 @@ test('dev prints where it listens, serves, and ends with SIGTERM', async () => {
   assert.deepEqual(await closed, [0, null])
 })
 
-test('dev creates the topics that are asked for where that is said, and only there', async () => {
+test('dev creates the topics that are asked for where that is said, and only there', async (t) => {
   for (const [flags, code] of [
     [['--auto-create'], 0],
     [[], 1],
   ] as const) {
     const child = startCli(['dev', '--listen', '127.0.0.1:0', ...flags])
+    t.after(() => child.kill('SIGKILL'))
     const closed = once(child, 'close')
     const [, brokers = ''] = await printed(child, /export KAFKA_BROKERS=(\S+)\n/)
     const args = ['produce', 'fresh', '--auto-create', '--delivery-timeout-ms', '1000', '-b', brokers]

@@ -250,6 +250,9 @@ export function adminSuite(name: string, start: () => Promise<Target>): void {
         (await admin.listGroups()).some((group) => group.groupId === groupId && group.state === 'Empty'),
       )
       assert.ok((await admin.listGroups({ states: ['Stable'] })).every((group) => group.groupId !== groupId))
+      const typed = async (type: string) =>
+        (await admin.listGroups({ types: [type] })).some((group) => group.groupId === groupId)
+      assert.deepEqual([await typed('classic'), await typed('consumer')], [true, false])
       const [described] = await admin.describeGroups([groupId])
       assert.equal(described?.state, 'Empty')
       assert.deepEqual(described?.members, [])
@@ -312,6 +315,11 @@ export function adminSuite(name: string, start: () => Promise<Target>): void {
         assert.equal(error.groupId, groupId)
         assert.equal((error.cause as { code?: string }).code, 'UNKNOWN_MEMBER_ID')
       }
+      const [described] = await admin.describeGroups([groupId])
+      assert.deepEqual(
+        described?.members.map(({ assignment }) => assignment),
+        [[0, 1].map((partition) => ({ topic, partition }))],
+      )
       await consumer.stop()
       await running
       await admin.alterGroupOffsets(groupId, [one as never])
@@ -350,10 +358,12 @@ export function adminSuite(name: string, start: () => Promise<Target>): void {
         assert.equal(now.get('cleanup.policy')?.value, 'delete')
         assert.deepEqual(now.get('retention.ms'), initial.get('retention.ms'))
       })
-      await rejection(
-        admin.alterConfigs([{ type: 'topic', name: topic, configs: { 'no.such.config': '1' } }]),
-        'INVALID_CONFIG',
-      )
+      const wrong = [{ type: 'topic', name: topic, configs: { 'no.such.config': '1' } }] as const
+      await rejection(admin.alterConfigs(wrong), 'INVALID_CONFIG')
+      await rejection(admin.alterConfigs(wrong, { validateOnly: true }), 'INVALID_CONFIG')
+      const right = { 'retention.ms': '7000000' }
+      await admin.alterConfigs([{ type: 'topic', name: topic, configs: right }], { validateOnly: true })
+      assert.deepEqual((await read()).get('retention.ms'), initial.get('retention.ms'))
       const [broker] = (await admin.describeCluster()).brokers
       const [ofBroker] = await admin.describeConfigs([{ type: 'broker', name: `${broker?.nodeId}` }])
       assert.ok((ofBroker?.entries.length ?? 0) > 10)

@@ -38,11 +38,10 @@ const suites: readonly Suite[] = [
 /** The row of the step: with the same command, or with one whose other arguments the row tells. */
 const suiteOf = ({ command }: Step) =>
   suites.find((suite) => suite.command === command) ??
-  suites.find(
-    (suite) =>
-      command.startsWith(`${suite.command} `) &&
-      suite.holds.includes(command.slice(suite.command.length + 1)),
-  )
+  suites.find(({ command: shorter, holds }) => {
+    const rest = command.slice(shorter.length + 1)
+    return command.startsWith(`${shorter} `) && holds.includes(`\`${rest}\``)
+  })
 
 test('CONTRIBUTING tells of every step of .ci/run, and .ci/run does everything that it tells of', () => {
   const every = read('.ci/run').match(/^step /gm)?.length
