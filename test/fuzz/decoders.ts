@@ -25,12 +25,12 @@ export function decode(seed: Seed, bytes: Buffer, checkCrc: boolean): void {
       const reader = new Reader(bytes)
       const header = decodeRequestHeader(reader)
       const api = apiOfKey(header.apiKey) ?? seed.api
-      return readRecordFields(decodeRequest(api, header.apiVersion, reader), checkCrc)
+      return readRecordFields(within(reader, decodeRequest(api, header.apiVersion, reader)), checkCrc)
     }
     case 'response': {
       const reader = new Reader(bytes)
       reader.int32()
-      return readRecordFields(decodeResponse(seed.api, seed.version, reader), checkCrc)
+      return readRecordFields(within(reader, decodeResponse(seed.api, seed.version, reader)), checkCrc)
     }
     case 'batches':
       return readEverything(bytes, checkCrc)
@@ -43,6 +43,12 @@ export function decode(seed: Seed, bytes: Buffer, checkCrc: boolean): void {
     case 'assignment':
       decodeConsumerProtocol(assignment, bytes)
   }
+}
+
+/** What was decoded came from the bytes that there are: behind their end a number reads as 0 and nothing fails. */
+function within<T>({ offset, end }: Reader, decoded: T): T {
+  if (offset > end) throw new RangeError(`${offset - end} bytes were read behind the end`)
+  return decoded
 }
 
 /** The record sets of a Produce request or a Fetch response. */
