@@ -1,11 +1,11 @@
 // What a person who installs the package gets: the tarball of `npm pack` in an empty project, used from JavaScript and
 // from TypeScript, on the oldest and on the newest Node that the project is checked with.
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { build } from './build.mjs'
-import { ensureNode, npm, root } from './node.mjs'
+import { ensureNode, npm, root, versions } from './node.mjs'
 
 const importTargetMs = 60
 const importRuns = 5
@@ -115,6 +115,9 @@ async function checkOn(major, folder) {
   await step(`Node ${major}: from CommonJS`, () => void run(node, ['common.cjs'], inProject))
   await step(`Node ${major}: npx ottla --help`, () => {
     const help = run('npx', ['--no-install', 'ottla', '--help'], inProject)
+    // npx would run a package's only program under any name.
+    if (!existsSync(join(folder, 'node_modules', '.bin', 'ottla')))
+      throw new Error('no program is called ottla')
     if (!/produce/.test(help)) throw new Error(`the help does not name its commands:\n${help}`)
   })
   await step(`Node ${major}: import time, median of ${importRuns}`, () => importTime(node, folder))
@@ -142,7 +145,7 @@ async function main() {
       `types with TypeScript ${own.typescript}`,
       () => void run(process.execPath, [tsc, '-p', user], { cwd: user }),
     )
-    for (const major of [22, 24]) await checkOn(major, user)
+    for (const major of Object.keys(versions)) await checkOn(major, user)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
