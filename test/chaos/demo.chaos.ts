@@ -131,6 +131,12 @@ test('the demo counts what it sent, and nothing is lost', { timeout: 120_000 }, 
   seeWhoWasKilled(kept)
 })
 
+test('a demo that cannot run ends with 1', { timeout: 60_000 }, async (t) => {
+  const demo = startDemo(t, ['--records', '5'])
+  assert.deepEqual(await demo.exited, [1, null])
+  assert.deepEqual(readdirSync(demo.dir), [])
+})
+
 const linux = process.platform === 'linux' ? false : 'the processes are found in /proc'
 
 for (const signal of ['SIGINT', 'SIGKILL'] as const) {
