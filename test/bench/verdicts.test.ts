@@ -58,6 +58,7 @@ test('a median is the middle of the runs, or between the two in the middle', () 
     highest: 9_000,
   })
   assert.equal(spread(runs(1_000, 3_000), 'perSecond')?.median, 2_000)
+  assert.equal(spread(runs(9_000, 2_000, 1_000, 8_000, 4_000), 'perSecond')?.median, 4_000)
   assert.equal(spread(runs(), 'perSecond'), undefined)
 })
 
@@ -66,6 +67,13 @@ test('records per second are judged as a multiple of the best peer named', () =>
   assert.deepEqual(met(result([report(2_000, 0.1)], [report(1_000, 1)], { times })), [true])
   assert.deepEqual(met(result([report(1_999, 0.1)], [report(1_000, 1)], { times })), [false])
   assert.deepEqual(met(result([report(2_000, 0.1)], [], { times })), [undefined])
+  // Half the records in half a second are as fast.
+  assert.deepEqual(met(result([report(1_000, 0.1, { seconds: 0.5 })], [report(1_000, 1)], { times })), [true])
+  const another = { row: { ...theirs, name: 'another' }, reports: [report(1_500, 1)], failures: [] }
+  const three = result([report(2_000, 0.1)], [report(1_000, 1)], {
+    times: { ...times, of: ['theirs', 'another'] },
+  })
+  assert.deepEqual(met({ ...three, rows: [...three.rows, another] }), [false])
 })
 
 test('where all cores are busy, CPU per million decides about records per second', () => {
@@ -126,4 +134,9 @@ test('a table shows what failed and what was not measured', () => {
   assert.match(table, /ours +\| 2\.00M .*\| 0\.50 .*\| 40 /)
   assert.match(table, /theirs +\| failed: ended with 1/)
   assert.match(table, /theirs +\| not measured/)
+  const runs = [report(900_000, 1), report(1_000_000, 1), report(1_200_000, 1)]
+  assert.match(
+    tableOf(result([report(2_000_000, 0.5)], runs, {})),
+    /theirs +\| 1\.00M \[900k–1\.20M\] +\| 0\.50 ×/,
+  )
 })

@@ -135,6 +135,19 @@ test('errors reach whole answers, topics, fetch sessions and their partitions', 
   })
 })
 
+test('a fault on one API, by its name or its key, leaves the others alone', async () => {
+  await withCluster({ topics }, async ({ cluster, to }) => {
+    const node = await to(1)
+    for (const api of ['InitProducerId', 22]) {
+      const fault = cluster.faults.on({ api }, { error: 'NOT_COORDINATOR' })
+      assert.equal(await sendError(node, 't', batchOf(['a'])), 'NONE')
+      assert.equal(fault.hits, 0)
+      assert.equal(errorName((await node.send(initProducerId, 4, anId)).errorCode), 'NOT_COORDINATOR')
+      fault.remove()
+    }
+  })
+})
+
 test('node, client and predicate narrow a fault; it can be removed', async () => {
   await withCluster({ brokers: 2, topics: { t: { partitions: 1, replicas: 2 } } }, async (kit) => {
     const { faults } = kit.cluster

@@ -26,8 +26,8 @@ const valuesOf = (topic: string, partition = 0) =>
 const sorted = (text: string) => text.trimEnd().split('\n').toSorted()
 
 test('topics: create, list, describe, delete', async () => {
-  const created = await cli('topics create made -p 2 -r 2 -c retention.ms=60000')
-  assert.equal(created.stdout, 'created made with 2 partitions and 2 replicas of each\n', created.stderr)
+  const created = await cli('topics create made -p 2 -r 1 -c retention.ms=60000')
+  assert.equal(created.stdout, 'created made with 2 partitions and 1 replica of each\n', created.stderr)
   const again = await cli('topics create made')
   assert.equal(again.code, 1)
   assert.equal(again.stderr, 'ottla: There is a topic made already.\n')
@@ -36,8 +36,17 @@ test('topics: create, list, describe, delete', async () => {
     listed
       .filter(({ name }: { name: string }) => name === 'made')
       .map(({ topicId: _, ...topic }: { topicId: string }) => topic),
-    [{ name: 'made', partitions: 2, replicas: 2, internal: false }],
+    [{ name: 'made', partitions: 2, replicas: 1, internal: false }],
   )
+  // Asking for a coordinator makes Kafka's own topic.
+  cluster.coordinatorOf('anybody')
+  for (const [flag, isListed] of [
+    ['', false],
+    [' --internal', true],
+  ] as const) {
+    const names = (await json(`topics list${flag}`)).map(({ name }: { name: string }) => name)
+    assert.equal(names.includes('__consumer_offsets'), isListed)
+  }
   const described = await json('topics describe made')
   assert.deepEqual(described.config, { 'retention.ms': '60000' })
   assert.deepEqual(
@@ -58,13 +67,14 @@ test('topics: create, list, describe, delete', async () => {
   assert.equal(gone.stderr, 'ottla: There is no topic made.\n')
 })
 
-test('produce sends lines with keys, and says how many', async () => {
-  cluster.createTopic('lines', 1)
-  const { code, stderr } = await cli('produce lines -k :', 'a:1\nb:2:2\n:3\nc:\n')
+test('produce sends lines with keys to the partition it is told, and says how many', async () => {
+  cluster.createTopic('lines', 3)
+  const { code, stderr } = await cli('produce lines -k : -p 2', 'a:1\nb:2:2\n:3\nc:\n')
   assert.equal(code, 0, stderr)
   assert.match(stderr, /^4 records delivered, 0 failed in \d+\.\d s/)
-  const keyed = cluster.records('lines', 0).map(({ key, value }) => `${key}=${value}`)
+  const keyed = cluster.records('lines', 2).map(({ key, value }) => `${key}=${value}`)
   assert.deepEqual(keyed, ['a=1', 'b=2:2', '=3', 'c='])
+  assert.equal((await cli('consume lines -e -k =')).stdout, 'a=1\nb=2:2\n=3\nc=\n')
 })
 
 test('produce and consume as JSON are each the opposite of the other', async () => {
@@ -165,8 +175,9 @@ test('consume reads all partitions to their end and commits nothing', async () =
   const lines = Array.from({ length: 300 }, (_, n) => `v${n}\n`).join('')
   assert.equal((await cli('produce plain', lines)).code, 0)
   const first = await cli('consume plain --until-end')
-  assert.deepEqual(sorted(first.stdout), sorted(lines), first.stderr)
-  assert.equal((await cli('consume plain -e --from latest')).stdout, '')
+  assert.deepEqual([first.code, sorted(first.stdout)], [0, sorted(lines)], first.stderr)
+  const fromEnd = await cli('consume plain -e --from latest')
+  assert.deepEqual([fromEnd.code, fromEnd.stdout], [0, ''])
   const byTime = await cli(`consume plain -e --from @${Date.now() + 1e6}`)
   assert.deepEqual([byTime.code, byTime.stdout], [0, ''])
   assert.deepEqual(await json('groups list'), [], 'no group is left behind')
@@ -232,6 +243,39 @@ test('consume with a group commits what it wrote, no more, and goes on there', a
   assert.equal((await cli('groups delete readers')).stdout, 'deleted readers\n')
   const gone = await cli('groups describe readers')
   assert.deepEqual([gone.code, gone.stderr], [1, 'ottla: There is no group readers.\n'])
+})
+
+test('groups: one with a member is listed, and described with what the member owns', async () => {
+  cluster.createTopic('shared', 2)
+  await cli('produce shared', 'a\n')
+  const child = startCli(['consume', 'shared', '-g', 'sharers', '--client-id', 'mine'], env())
+  const closed = once(child, 'close')
+  await once(child.stdout, 'data')
+  assert.deepEqual(await json('groups list'), [
+    { groupId: 'sharers', state: 'Stable', type: 'classic', protocolType: 'consumer' },
+  ])
+  assert.match((await cli('groups list')).stdout, /^GROUP +STATE +TYPE\nsharers +Stable +classic\n$/)
+  const { members, partitions } = await json('groups describe sharers')
+  const owners = partitions.map(({ partition, owner }: { partition: number; owner: string }) => [
+    partition,
+    owner,
+  ])
+  assert.deepEqual(
+    [members.length, members[0].clientId, owners],
+    [
+      1,
+      'mine',
+      [
+        [0, 'mine'],
+        [1, 'mine'],
+      ],
+    ],
+  )
+  const told = (await cli('groups describe sharers')).stdout
+  assert.match(told, /^CLIENT +HOST +PARTITIONS +MEMBER\nmine +\S+ +2 +mine-/m)
+  child.kill('SIGINT')
+  assert.deepEqual(await closed, [130, null])
+  assert.equal((await cli('groups delete sharers')).code, 0)
 })
 
 test('consume ends quietly when its reader is gone', async () => {
@@ -302,6 +346,20 @@ test('dev creates the topics that are asked for where that is said, and only the
     child.kill('SIGTERM')
     assert.deepEqual(await closed, [0, null])
   }
+})
+
+test('dev --auto-create makes a topic that is asked for; --json prints the addresses as JSON', async () => {
+  const child = startCli(['dev', '--listen', '127.0.0.1:0', '-n', '2', '--auto-create', '--json'])
+  const closed = once(child, 'close')
+  const [line] = await printed(child, /^.*\n/)
+  const { brokers, clusterId } = JSON.parse(line)
+  assert.equal(brokers.length, 2)
+  assert.match(clusterId, /^[\w-]{22}$/)
+  const args = ['produce', 'made', '--auto-create', '--delivery-timeout-ms', '5000', '-b', brokers.join(',')]
+  const { code, stderr } = await runCli(args, { input: 'x\n' })
+  assert.equal(code, 0, stderr)
+  child.kill('SIGTERM')
+  assert.deepEqual(await closed, [0, null])
 })
 
 test('dev says which port is taken, and what to do', async () => {

@@ -2,6 +2,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
+import { after } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
@@ -20,13 +21,27 @@ export interface CliOptions {
 
 export type CliProcess = ChildProcessByStdio<Writable, Readable, Readable>
 
+/** What runs on does not hold up the others: it is killed, and the test sees that there is no exit code. */
+const LIMIT_MS = 60_000
+
+const running = new Set<CliProcess>()
+// A test that failed half-way has left its process behind, and nobody would end for it.
+after(() => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
 /** Starts it and leaves it running: for what ends by a signal. */
 export function startCli(args: readonly string[], env: CliOptions['env'] = {}): CliProcess {
   const clean = Object.entries(process.env).filter(([name]) => !name.startsWith('KAFKA_'))
-  return spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, ...args], {
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, ...args], {
     env: { ...Object.fromEntries(clean), ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
+    timeout: LIMIT_MS,
+    killSignal: 'SIGKILL',
   })
+  running.add(child)
+  child.once('close', () => running.delete(child))
+  return child
 }
 
 /** Runs it to its end. */

@@ -155,6 +155,7 @@ test('flags and environment become the options of the client', (t) => {
   assert.deepEqual(kafkaOptions(flags(tlsFlags), {}).tls, {
     ...{ ca: pem, cert: Buffer.from('C'), key: Buffer.from('K'), serverName: 'kafka' },
   })
+  assert.deepEqual(kafkaOptions(flags({ tlsInsecureSkipVerify: true }), {}).tls, { insecureSkipVerify: true })
   const sasl = { mechanism: 'PLAIN', username: 'ada', password: 'secret' }
   assert.deepEqual(kafkaOptions(flags({ username: 'ada' }), { KAFKA_PASSWORD: 'secret' }).sasl, sasl)
   const fromFile = flags({ username: 'ada', passwordFile: file('password', 'secret\n') })

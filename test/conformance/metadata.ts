@@ -35,6 +35,7 @@ function metadataCases(check: Case): void {
       assert.equal(answer.topics.length, 1)
       assert.deepEqual([named(found?.errorCode), found?.name, found?.isInternal], ['NONE', topic.name, false])
       assert.equal(found?.topicId, version >= 10 ? topic.id : zeroUuid)
+      assert.notEqual(topic.id, zeroUuid)
       assert.equal(found?.topicAuthorizedOperations, NOT_ASKED)
       for (const partition of found?.partitions ?? []) {
         assert.equal(partition.leaderId, topic.leaders[partition.partitionIndex])

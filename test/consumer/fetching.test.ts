@@ -511,21 +511,31 @@ test('small parts that wait do not pin the responses that they came in', async (
   await running
 })
 
-test('records of 1 MiB: what is held stays within the bound', async () => {
-  await using bench = await Bench.open({ topics: { orders: 2 }, configs: { 'message.max.bytes': 4_000_000 } })
+test('records of 1 MiB: what is held stays within the bound, also while handlers stand still', async () => {
+  const configs = { 'message.max.bytes': 4_000_000 }
+  const { clock, bench, member } = await still(undefined, { topics: { orders: 2 }, configs })
+  await using _ = bench
   const value = Buffer.alloc(1024 * 1024, 7)
   for (let index = 0; index < 20; index++) await bench.append('orders', index % 2, [{ value }])
-  const consumer = bench.consumer({ topics: ['orders'], prefetchBytes: 4 * 1024 * 1024 })
+  const consumer = member({ topics: ['orders'], prefetchBytes: 4 * 1024 * 1024 })
+  const stands = Promise.withResolvers<void>()
   let most = 0
-  let count = 0
+  let begun = 0
+  let ended = 0
   const running = consumer.run(async (record: ConsumerRecord) => {
+    begun++
     most = Math.max(most, consumer.heldBytes)
     assert.equal(record.value?.length, 1024 * 1024)
-    await turn(3)
-    count++
+    await stands.promise
+    ended++
   })
-  await until(() => count === 20, 'all records')
-  await consumer.stop()
+  await clock.until(() => begun === 2)
+  // Enough to fetch all of them, were there room.
+  await clock.advance(2_000)
+  most = Math.max(most, consumer.heldBytes)
+  stands.resolve()
+  await clock.until(() => ended === 20)
+  await clock.during(consumer.stop())
   await running
   // A first batch comes whole even where less was asked for: one per response.
   assert.ok(most <= 6 * 1024 * 1024, `${most} bytes held`)

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { OttlaError } from '../../src/errors.ts'
-import { Bench, turn, until, values } from './kit.ts'
+import { Bench, still, turn, until, values } from './kit.ts'
 
 test('a member without partitions joins again after its session is over', async () => {
   await using bench = await Bench.open({ topics: { orders: 1 } })
@@ -101,4 +101,34 @@ test('a follower that fails is not asked again and again without a pause', async
   assert.ok(fault.hits < 60, `asked ${fault.hits} times`)
   fault.remove()
   await until(() => count === 1, 'the record')
+})
+
+test('a leader that names a follower which the metadata do not know is not asked again without a pause', async () => {
+  const { clock, bench, member } = await still(undefined, {
+    brokers: 2,
+    racks: ['far', 'near'],
+    topics: { orders: { partitions: 1, replicas: 2 } },
+    configs: { 'replica.selector.class': 'org.apache.kafka.common.replica.RackAwareReplicaSelector' },
+  })
+  await using _ = bench
+  bench.broker.moveLeader('orders', 0, 1)
+  await bench.broker.stopNode(2)
+  const consumer = member({ topics: ['orders'] }, { clientId: 'watched', rack: 'near' })
+  const running = consumer.run(() => undefined)
+  await clock.until(() => consumer.lag({ topic: 'orders', partition: 0 }) === 0)
+  const looking = bench.broker.faults.on({ api: 'Metadata', clientId: 'watched' }, { delayMs: 1_000 })
+  let asked = 0
+  // Asked without a pause it would go on for ever.
+  const tooOften = () => looking.hits > 0 && ++asked > 80
+  const silence = bench.broker.faults.on(
+    { api: 'Fetch', clientId: 'watched', node: 1, where: tooOften },
+    'swallow',
+  )
+  await bench.broker.startNode(2)
+  await clock.until(() => looking.hits > 0)
+  await clock.advance(900)
+  assert.ok(asked > 1 && silence.hits === 0, `asked ${asked} times`)
+  looking.remove()
+  await clock.during(consumer.stop())
+  await running
 })

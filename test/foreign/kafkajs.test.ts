@@ -90,7 +90,7 @@ test('two members share a topic, and one takes over what the other leaves', asyn
   const changed = new EventTarget()
   const member = async (name: string) => {
     const consumer = client.consumer({
-      ...{ groupId: 'sharers', sessionTimeout: 6000, heartbeatInterval: 200, maxWaitTimeInMs: 100 },
+      ...{ groupId: 'sharers', sessionTimeout: 30_000, heartbeatInterval: 200, maxWaitTimeInMs: 100 },
     })
     consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
       owners.set(name, payload.memberAssignment['shared'] ?? [])
@@ -116,8 +116,11 @@ test('two members share a topic, and one takes over what the other leaves', asyn
   await settled({ first: 2, second: 2 })
   const together = [...(owners.get('first') ?? []), ...(owners.get('second') ?? [])]
   assert.deepEqual(together.toSorted(), [0, 1, 2, 3])
+  const left = performance.now()
   await second.disconnect()
   await settled({ first: 4 })
+  // It said good-bye: nobody waited for the end of its session.
+  assert.ok(performance.now() - left < 20_000)
 })
 
 test('administers topics, offsets, configurations and groups', async (t) => {
