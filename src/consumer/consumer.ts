@@ -11,6 +11,7 @@ import { aborted } from '../client/cancellation.ts'
 import type { Cluster } from '../client/cluster.ts'
 import { OttlaError } from '../errors.ts'
 import { type Deferred, deferred } from '../util/deferred.ts'
+import { checkHandler } from './call-arguments.ts'
 import {
   type ConsumerOptions,
   type ResolvedConsumerOptions,
@@ -108,10 +109,10 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
    * Resolves after `stop`.
    * @throws HANDLER_FAILED after the last retry with `failure.onExhausted: 'stop'`; OUT_OF_RANGE; GROUP_FENCED; CORRUPT_BATCH;
    *   RESPONSE_TOO_LARGE for a batch that does not fit into `maxResponseBytes` of the client;
-   *   what the brokers refuse for good, by Kafka's name; ABORTED after `abort`; INVALID_STATE
+   *   what the brokers refuse for good, by Kafka's name; ABORTED after `abort`; INVALID_STATE; INVALID_ARGUMENT
    */
   run(handler: RecordHandler): Promise<void> {
-    return this.#handle('run', (ports) => new RecordWork(ports, handler))
+    return this.#handle('run', handler, (ports) => new RecordWork(ports, handler))
   }
 
   /**
@@ -120,7 +121,7 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
    */
   runBatches(handler: BatchHandler): Promise<void> {
     const { maxBatchRecords } = this.#options
-    return this.#handle('runBatches', (ports) => new BatchWork(ports, handler, maxBatchRecords))
+    return this.#handle('runBatches', handler, (ports) => new BatchWork(ports, handler, maxBatchRecords))
   }
 
   /**
@@ -220,10 +221,11 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
 
   // ------------------------------------------------------------------------------------------- inside
 
-  #handle(method: string, work: (ports: WorkPorts) => Work): Promise<void> {
+  #handle(method: 'run' | 'runBatches', handler: unknown, work: (ports: WorkPorts) => Work): Promise<void> {
     const { clock } = this.#cluster.options
     const { concurrency } = this.#options
     try {
+      checkHandler(method, handler)
       this.#begin(method, (ports, fail) => {
         return new Dispatcher({ clock, turns: ports.turns, concurrency, work: work(ports), onFailed: fail })
       })
