@@ -39,7 +39,10 @@ export interface FailureOptions {
 export interface ConsumerOptions {
   /** Members with the same id share the partitions. */
   readonly groupId: string
-  /** Topics to read. One that does not exist yet is read from when it is created. */
+  /**
+   * Topics to read. One that does not exist yet is warned of to the logger, and read from when it is created. A name
+   * that no topic can have is refused.
+   */
   readonly topics: readonly string[]
   /** Where to begin without a committed offset. Default `earliest`. */
   readonly startFrom?: StartFrom
@@ -114,11 +117,20 @@ export interface ConsumerOptions {
 const count = is.integer(1, 0x7fff_ffff)
 const bytes = (least: number) => is.integer(least, 0x7fff_ffff)
 
+/** Kafka's rule: `Topic.validate` of its clients. */
+const TOPIC_NAME = /^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$/
+
 const names: Check<readonly string[]> = (value, fail) => {
   const isName = (item: unknown) => typeof item === 'string' && item !== ''
   if (!Array.isArray(value) || value.length === 0) return fail("a list of topic names, such as ['orders']")
   const wrong = value.findIndex((item) => !isName(item))
   if (wrong >= 0) return fail("the name of a topic, such as 'orders'", value[wrong], `[${wrong}]`)
+  const illegal = value.findIndex((item) => !TOPIC_NAME.test(item))
+  if (illegal >= 0) {
+    const expected =
+      "a name that a topic can have (1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-', neither '.' nor '..')"
+    return fail(expected, value[illegal], `[${illegal}]`)
+  }
   return Object.freeze([...new Set(value as string[])])
 }
 

@@ -81,8 +81,9 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
   }
 
   /**
-   * Finds the group's coordinator and the topics, so that what is wrong shows early. Optional: `run` does without,
-   * and waits for its brokers as long as it has to.
+   * Finds the brokers and the group's coordinator, so that what is wrong with either shows early. A topic that is missing is
+   * no failure, because it may be created later: `run` warns of it. Optional: `run` does without, and waits for its
+   * brokers as long as it has to.
    *
    * @throws CONNECTION_FAILED, SASL_FAILED, TLS_FAILED, GROUP_AUTHORIZATION_FAILED, INVALID_STATE, ABORTED
    */

@@ -23,6 +23,7 @@ import { FailurePolicy } from './failure-policy.ts'
 import { Fetcher } from './fetcher.ts'
 import { Group } from './group.ts'
 import type { WorkPorts } from './handler-work.ts'
+import { watchTopics } from './missing-topics.ts'
 import { PartitionStarter } from './partition-starter.ts'
 import { Positions } from './positions.ts'
 import { settledWithin } from './settled-within.ts'
@@ -124,7 +125,7 @@ export class Consumption {
       onFatal: fail,
     })
     this.#runner = runner(this.#workPorts(), fail)
-    this.#unwatch = cluster.watch(options.topics)
+    this.#unwatch = watchTopics(cluster, options)
   }
 
   #makeEndings(): Endings {

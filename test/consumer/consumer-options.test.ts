@@ -25,6 +25,10 @@ test('what is wrong is refused, by its path', () => {
     [{ groupId: '' }, 'consumer.groupId'],
     [{ topics: [] }, 'consumer.topics'],
     [{ topics: 't' }, 'consumer.topics'],
+    [{ topics: ['t', 'a b'] }, 'consumer.topics[1]'],
+    [{ topics: ['a/b'] }, 'consumer.topics[0]'],
+    [{ topics: ['..'] }, 'consumer.topics[0]'],
+    [{ topics: ['x'.repeat(250)] }, 'consumer.topics[0]'],
     [{ startFrom: 'newest' }, 'consumer.startFrom'],
     [{ startFrom: { timestamp: 1, offset: 2 } }, 'consumer.startFrom'],
     [{ startFrom: { offset: -1 } }, 'consumer.startFrom'],
@@ -49,6 +53,11 @@ test('what is wrong is refused, by its path', () => {
   assert.throws(() => resolveConsumerOptions(undefined as unknown as ConsumerOptions), {
     code: 'INVALID_OPTION',
   })
+})
+
+test('every name that Kafka allows for a topic is taken', () => {
+  const topics = ['...', '.a', '-', '_', 'Orders.V2_x-y', 'x'.repeat(249)]
+  assert.deepEqual(resolve({ topics }).topics, topics)
 })
 
 test('what is wrong in a list is told, and what other clients call an option', () => {
