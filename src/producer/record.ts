@@ -21,7 +21,7 @@ export interface ProducerRecord {
   readonly key?: string | Uint8Array | null | undefined
   /** `null` is a tombstone in a compacted topic. It must be given: `undefined` is INVALID_ARGUMENT. */
   readonly value: string | Uint8Array | null
-  /** An ordered list, in which names may repeat, or an object. Default none. */
+  /** An ordered list, in which names may repeat, or a plain object (no Map). Default none. */
   readonly headers?: HeaderList | HeaderObject | undefined
   /** Milliseconds since 1970. Default the time of the call. */
   readonly timestamp?: number | undefined
@@ -44,6 +44,36 @@ export function checkRecord(record: ProducerRecord, index: number): void {
   if (timestamp !== undefined && !(Number.isSafeInteger(timestamp) && timestamp >= 0)) {
     throw refused(record, { index, field: 'timestamp', expected: 'milliseconds since 1970' })
   }
+  // Allocates nothing, and costs a few nanoseconds: names are compared by their address.
+  for (const name in record) if (!isField(name)) refuseUnknown(record, index, name)
+}
+
+const isField = (name: string): boolean =>
+  name === 'topic' ||
+  name === 'value' ||
+  name === 'key' ||
+  name === 'headers' ||
+  name === 'partition' ||
+  name === 'timestamp'
+
+/** What a consumed record and a report have besides: both may be sent on as they are. */
+const CARRIED: readonly string[] = [
+  'offset',
+  'leaderEpoch',
+  'timestampType',
+  'copy',
+  'status',
+  'replayed',
+  'uncertain',
+  'error',
+]
+
+function refuseUnknown(record: ProducerRecord, index: number, name: string): void {
+  // What an object only inherits is not what was said of the record.
+  if (CARRIED.includes(name) || !Object.hasOwn(record, name)) return
+  const path = `${pathOf(index)}.${name}`
+  const message = `${path} is no field of a record: ${adviceFor(name)}`
+  throw new OttlaError('INVALID_ARGUMENT', message, { path })
 }
 
 /** How a message names a record of a call. */
@@ -84,17 +114,24 @@ const isPayload = (value: unknown): boolean =>
 export function headersOf(record: ProducerRecord, path: string): HeaderList {
   const { headers } = record
   if (headers === undefined) return NO_HEADERS
-  if (typeof headers !== 'object' || headers === null) {
-    throw invalid(`${path}.headers`, 'a list of [name, value] or an object', headers)
+  if (!Array.isArray(headers) && !isPlain(headers)) {
+    throw invalid(`${path}.headers`, 'a list of [name, value] or a plain object', headers)
   }
   const list: HeaderList = Array.isArray(headers) ? headers : Object.entries(headers as HeaderObject)
   for (const header of list) {
-    if (!Array.isArray(header) || typeof header[0] !== 'string') {
+    if (!Array.isArray(header) || header.length !== 2 || typeof header[0] !== 'string') {
       throw invalid(`${path}.headers`, 'a list of [name, value] with names that are strings', header)
     }
     if (!isPayload(header[1])) throw invalid(`${path}.headers.${header[0]}`, PAYLOAD, header[1])
   }
   return list
+}
+
+/** Made by `{ … }`, in whatever realm, or without a prototype: the entries of a Map would be missed, and those of others none. */
+function isPlain(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype = Object.getPrototypeOf(value)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
 /** At most what the record takes in a batch. Strings are measured, unlike in `BatchBuilder.maxSizeOf`. */
@@ -133,7 +170,9 @@ function invalid(path: string, expected: string, given: unknown): OttlaError {
       : Array.isArray(given)
         ? 'an array'
         : typeof given === 'object'
-          ? 'an object'
+          ? isPlain(given)
+            ? 'an object'
+            : `a ${given.constructor?.name ?? 'object'}`
           : `a ${typeof given}`
   const shown = typeof given === 'number' ? String(given) : given === undefined ? 'missing' : kind
   return new OttlaError('INVALID_ARGUMENT', `${path} must be ${expected}, not ${shown}`, { path })

@@ -1,6 +1,7 @@
 /** What a caller hands in: records, headers, options, partitioners. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { runInNewContext } from 'node:vm'
 import { OttlaError } from '../../src/errors.ts'
 import { askPartitioner, partitionOf, StickyChoice } from '../../src/producer/partitioners.ts'
 import { type ProducerOptions, resolveProducerOptions } from '../../src/producer/producer-options.ts'
@@ -9,7 +10,7 @@ import { murmur2 } from '../../src/protocol/murmur2.ts'
 import { BATCH_OVERHEAD, BatchBuilder } from '../../src/protocol/record-batch.ts'
 import { seededRandom } from '../../src/util/random.ts'
 import { rounds } from '../support/seed.ts'
-import { withProducer } from './support/kit.ts'
+import { codeOf, withProducer } from './support/kit.ts'
 
 const refusal = (path: string) => (error: unknown) =>
   error instanceof OttlaError && error.code === 'INVALID_ARGUMENT' && error.path === path
@@ -33,6 +34,47 @@ test('a record is checked, and the error names the place', () => {
     assert.throws(() => checkRecord(record as ProducerRecord, 3), refusal(`records[3]${part}`), part)
   }
   checkRecord({ topic: 't', value: null, key: Buffer.of(), partition: 0, timestamp: 0 }, -1)
+})
+
+test('a field that no record has is refused with the one that was meant', () => {
+  const good = { topic: 't', value: 'v' }
+  const told: readonly [name: string, words: string][] = [
+    ['Key', 'did you mean key?'],
+    ['headrs', 'did you mean headers?'],
+    ['timestmp', 'did you mean timestamp?'],
+    ['messages', 'give the records themselves, send([{ topic, key, value }, …])'],
+    ['zebra', 'the fields are topic, partition, key, value, headers, timestamp'],
+  ]
+  for (const [name, words] of told) {
+    const message = `records[3].${name} is no field of a record: ${words}`
+    const error = { code: 'INVALID_ARGUMENT', path: `records[3].${name}`, message }
+    assert.throws(() => checkRecord({ ...good, [name]: undefined } as ProducerRecord, 3), error)
+  }
+  checkRecord({ topic: 't', value: null, key: undefined, headers: undefined, partition: undefined }, -1)
+  checkRecord(Object.assign(Object.create({ inherited: 1 }), good), -1)
+})
+
+test('a consumed record and a report of a failure can be sent as they are', async () => {
+  await withProducer({ cluster: { topics: { orders: 1, dead: 1 } } }, async (kit) => {
+    const { kafka, cluster, producer, reports, during, values, clock } = kit
+    cluster.faults.on({ api: 'Produce', topic: 'orders', times: 1 }, { error: 'INVALID_RECORD' })
+    const record = { topic: 'orders', key: 'k', value: 'v', headers: { a: 'b' } }
+    assert.equal(await during(codeOf(producer.send(record))), 'INVALID_RECORD')
+    const [report] = reports
+    assert.ok(report?.status === 'failed')
+    await during(producer.send({ ...report, topic: 'dead' }))
+    const consumer = kafka.consumer({ groupId: 'g', topics: ['dead'] })
+    const sent: Promise<unknown>[] = []
+    const running = consumer.run((consumed) => {
+      if (sent.length === 0)
+        sent.push(producer.send(consumed), producer.send({ ...consumed, topic: 'orders', value: 'w' }))
+    })
+    await clock.until(() => sent.length === 2)
+    await during(Promise.all(sent))
+    assert.deepEqual([values('orders'), values('dead')], [['w'], ['v', 'v']])
+    await during(consumer.stop())
+    await during(running)
+  })
 })
 
 test('what is missing is told with the field that was meant, and how a tombstone is said', async () => {
@@ -86,7 +128,11 @@ test('headers are a list or an object', () => {
     ['a', Buffer.of(2)],
   ]
   assert.equal(of(list), list)
-  for (const bad of [5, null, ['a'], [[1, 'x']]]) assert.throws(() => of(bad), refusal('record.headers'))
+  assert.deepEqual(of(Object.assign(Object.create(null), { a: '1' })), [['a', '1']])
+  assert.deepEqual(of(runInNewContext("({ a: '1' })")), [['a', '1']])
+  const notPlain = [new Map([['a', 'b']]), new Headers({ a: 'b' }), Buffer.from('a'), new Date(0)]
+  for (const bad of [5, null, ['a'], [[1, 'x']], [['a', 'b', 'c']], ...notPlain])
+    assert.throws(() => of(bad), refusal('record.headers'))
   assert.throws(() => of({ a: 5 }), refusal('record.headers.a'))
 })
 
