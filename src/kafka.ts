@@ -12,6 +12,7 @@ import { Consumer, type ConsumerOptions } from './consumer/consumer.ts'
 import { OttlaError } from './errors.ts'
 import { Producer } from './producer/producer.ts'
 import type { ProducerOptions } from './producer/producer-options.ts'
+import { timeoutOf } from './util/call-options.ts'
 import { tokenFromFile } from './util/token-file.ts'
 
 export type KafkaOptions = ClientOptions
@@ -81,8 +82,15 @@ export class Kafka {
    *
    * Each producer and consumer drains until `timeoutMs` (default: its own). A consumer that failed while it ran has told so
    * through its `run`; here that is no error.
+   *
+   * @throws INVALID_OPTION, and goes on
    */
   stop(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    try {
+      timeoutOf('kafka.stop', options)
+    } catch (error) {
+      return Promise.reject(error)
+    }
     this.#stopping ??= this.#stop(options)
     return this.#stopping
   }

@@ -10,6 +10,7 @@
 import { aborted } from '../client/cancellation.ts'
 import type { Cluster } from '../client/cluster.ts'
 import { OttlaError } from '../errors.ts'
+import { signalOf, timeoutOf } from '../util/call-options.ts'
 import { type Deferred, deferred } from '../util/deferred.ts'
 import { checkHandler } from './call-arguments.ts'
 import {
@@ -85,12 +86,14 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
    * no failure, because it may be created later: `run` warns of it. Optional: `run` does without, and waits for its
    * brokers as long as it has to.
    *
-   * @throws CONNECTION_FAILED, SASL_FAILED, TLS_FAILED, GROUP_AUTHORIZATION_FAILED, INVALID_STATE, ABORTED
+   * @throws CONNECTION_FAILED, SASL_FAILED, TLS_FAILED, GROUP_AUTHORIZATION_FAILED, INVALID_STATE, ABORTED,
+   *   INVALID_OPTION
    */
-  async start(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+  async start(options?: { readonly signal?: AbortSignal }): Promise<void> {
+    const outer = signalOf('consumer.start', options)
     if (this.#state !== 'idle') throw this.#refusal('start')
     this.#state = 'starting'
-    const given = options.signal === undefined ? [] : [options.signal]
+    const given = outer === undefined ? [] : [outer]
     const signal = AbortSignal.any([this.#ending.signal, ...given])
     try {
       await this.#cluster.refresh({ topics: this.#options.topics, signal })
@@ -189,10 +192,18 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
    *
    * `timeoutMs` (default `drainTimeoutMs`): how long handlers may take; then their `context.signal` fires. The last
    * commit and the good-bye take up to 5 s more where the coordinator does not answer.
+   *
+   * @throws INVALID_OPTION, and goes on
    */
-  stop(options: { readonly timeoutMs?: number } = {}): Promise<StopResult> {
+  stop(options?: { readonly timeoutMs?: number }): Promise<StopResult> {
+    let timeoutMs: number | undefined
+    try {
+      timeoutMs = timeoutOf('consumer.stop', options)
+    } catch (error) {
+      return Promise.reject(error)
+    }
     this.#ending.abort(new OttlaError('ABORTED', 'the consumer was stopped'))
-    this.#stopping ??= this.#stop(options.timeoutMs ?? this.#options.drainTimeoutMs)
+    this.#stopping ??= this.#stop(timeoutMs ?? this.#options.drainTimeoutMs)
     return this.#stopping
   }
 

@@ -10,6 +10,7 @@
 import type { Cluster } from '../client/cluster.ts'
 import { OttlaError } from '../errors.ts'
 import { assert } from '../util/assert.ts'
+import { signalOf, timeoutOf, waitingOf } from '../util/call-options.ts'
 import type { Clock } from '../util/clock.ts'
 import { Accumulator } from './accumulator.ts'
 import { Answers } from './answers.ts'
@@ -177,10 +178,10 @@ export class Producer {
    * early. After a failure the producer is as before: it may be started again, or used.
    *
    * @throws CONNECTION_FAILED when no broker was reached within the timeout; CLUSTER_AUTHORIZATION_FAILED, SASL_FAILED,
-   *   UNSUPPORTED_VERSION; PRODUCER_STOPPED, ABORTED
+   *   UNSUPPORTED_VERSION; PRODUCER_STOPPED, ABORTED, INVALID_OPTION
    */
-  async start(options: StartOptions = {}): Promise<void> {
-    const { signal, timeoutMs = this.#settings.requestTimeoutMs } = options
+  async start(options?: StartOptions): Promise<void> {
+    const { signal, timeoutMs = this.#settings.requestTimeoutMs } = waitingOf('producer.start', options)
     if (!this.#run()) throw stopped()
     const connected: Promise<unknown> = this.#settings.idempotent
       ? this.#identity.obtain()
@@ -196,7 +197,7 @@ export class Producer {
    *
    * Its bytes are copied before the call returns, except while it waits for room (`onFull: 'wait'`).
    * @throws DELIVERY_TIMEOUT, DELIVERY_UNKNOWN, RECORD_TOO_LARGE, QUEUE_FULL, DROPPED, PRODUCER_STOPPED, ABORTED,
-   *   INVALID_ARGUMENT, or what the broker answered; each with topic and partition where they are known
+   *   INVALID_ARGUMENT, INVALID_OPTION, or what the broker answered; each with topic and partition where they are known
    */
   send(record: ProducerRecord, options?: SendOptions): Promise<Receipt>
   /**
@@ -209,9 +210,10 @@ export class Producer {
     given: ProducerRecord | readonly ProducerRecord[],
     options?: SendOptions,
   ): Promise<Receipt | Receipt[]> {
-    if (isList(given)) return this.#sendMany(given, options?.signal)
-    const signal = options?.signal
+    let signal: AbortSignal | undefined
     try {
+      signal = signalOf('producer.send', options)
+      if (isList(given)) return this.#sendMany(given, signal)
       checkRecord(given, -1)
       if (signal === undefined) {
         const sent = this.#intake.sendNow(given)
@@ -229,21 +231,23 @@ export class Producer {
    */
   enqueue(given: ProducerRecord | readonly ProducerRecord[], options?: SendOptions): Promise<void> {
     const records = isList(given) ? given : [given]
+    let signal: AbortSignal | undefined
     try {
+      signal = signalOf('producer.enqueue', options)
       checkRecords(records)
     } catch (error) {
       return Promise.reject(error)
     }
-    return this.#submit(records, options?.signal, (resolve, reject) => new EnqueueCaller(resolve, reject))
+    return this.#submit(records, signal, (resolve, reject) => new EnqueueCaller(resolve, reject))
   }
 
   /**
    * Sends what is open at once, and resolves when everything that was sent or enqueued before is settled, well or not.
    *
-   * @throws TIMEOUT, ABORTED; the records go on
+   * @throws TIMEOUT, ABORTED; the records go on; INVALID_OPTION
    */
-  async flush(options: FlushOptions = {}): Promise<void> {
-    const { timeoutMs, signal } = options
+  async flush(options?: FlushOptions): Promise<void> {
+    const { timeoutMs, signal } = waitingOf('producer.flush', options)
     const calmDown = this.#accumulator.hurry()
     try {
       const flushed = orAborted(this.#generations.flushed(), signal)
@@ -273,9 +277,17 @@ export class Producer {
   /**
    * Takes nothing new, sends what it has, and resolves when all is settled. What remains at the deadline settles: with
    * PRODUCER_STOPPED if it was never on the wire, else with DELIVERY_UNKNOWN. Calls after the first join it.
+   *
+   * @throws INVALID_OPTION, and goes on
    */
-  stop(options: ProducerStopOptions = {}): Promise<void> {
-    this.#stopping ??= this.#drain(options.timeoutMs ?? STOP_TIMEOUT_MS)
+  stop(options?: ProducerStopOptions): Promise<void> {
+    let timeoutMs: number | undefined
+    try {
+      timeoutMs = timeoutOf('producer.stop', options)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    this.#stopping ??= this.#drain(timeoutMs ?? STOP_TIMEOUT_MS)
     return this.#stopping
   }
 
