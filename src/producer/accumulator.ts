@@ -88,6 +88,7 @@ export class Accumulator {
     const builder = batch.builder as BatchBuilder
     builder.append(key, record.value, headers, timestamp)
     batch.count++
+    if (key !== null) batch.hasKeys = true
     if (batch.due) partition.topic.sticky.leave(partition.index)
     else if (builder.sizeBytes >= this.#settings.lingerBytes || batch.count >= this.#settings.lingerRecords) {
       this.#due(partition, batch)

@@ -28,6 +28,8 @@ export class Batch implements QueuedBatch {
   /** The sealed bytes; empty before. */
   bytes: Buffer = EMPTY
   count = 0
+  /** Whether any of its records has one: else nobody need look for them. */
+  hasKeys = false
   /** Size before compression. */
   plainBytes = 0
   /** Of the first record, and the latest of all. */
@@ -125,6 +127,7 @@ export class Batch implements QueuedBatch {
     this.runs = runs
     this.due = true
     this.uncertain = of.uncertain
+    this.hasKeys = of.hasKeys
     this.#hold(bytes.length)
   }
 

@@ -82,11 +82,12 @@ export class Delivery {
     let index = 0
     let finished = 0
     const { runs } = batch
+    const isHeard = this.#listeners.length > 0
+    const keys = isHeard && batch.hasKeys ? recordsOf(batch) : undefined
     for (let at = 0; at < runs.length; at++) {
       const run = runs[at] as Run
       finished += run.delivered(landing, index)
-      if (this.#listeners.length > 0)
-        this.#reportDelivered(run, landing, { index, uncertain: batch.uncertain })
+      if (isHeard) this.#reportDelivered(run, landing, { index, uncertain: batch.uncertain, keys })
       index += run.count
     }
     assert(index === batch.count, 'the runs of a batch do not cover its records')
@@ -166,15 +167,17 @@ export class Delivery {
   #reportDelivered(
     run: Run,
     landing: Landing,
-    of: { readonly index: number; readonly uncertain: boolean },
+    of: { readonly index: number; readonly uncertain: boolean; readonly keys: RecordCursor | undefined },
   ): void {
     const { topic, partition, baseOffset, appendTime } = landing
-    const { index, uncertain } = of
+    const { index, uncertain, keys } = of
     for (let at = index; at < index + run.count; at++) {
+      keys?.next()
       this.#report({
         status: 'delivered',
         topic,
         partition,
+        key: keys === undefined ? null : bytesOf(keys.key()),
         offset: baseOffset < 0 ? -1 : baseOffset + at,
         timestamp: appendTime < 0 ? run.timestampAt(at - index) : appendTime,
         replayed: false,
@@ -185,8 +188,7 @@ export class Delivery {
 
   /** `only`: the records that are meant, by their place in the batch, each with its own error. */
   #reportFailed(batch: Batch, error: OttlaError, only: ReadonlyMap<number, OttlaError> | undefined): void {
-    const view = new BatchView(batch.bytes, 0, batch.bytes.length)
-    const cursor = new RecordCursor(view, { maxDecompressedBytes: MAX_BYTES })
+    const cursor = recordsOf(batch)
     for (let index = 0; cursor.next(); index++) {
       if (only !== undefined && !only.has(index)) continue
       this.#report({
@@ -234,6 +236,9 @@ export class Delivery {
     this.#parts.logger.warn({ topic, records, code: error.code, err: error }, 'records were not delivered')
   }
 }
+
+const recordsOf = (batch: Batch): RecordCursor =>
+  new RecordCursor(new BatchView(batch.bytes, 0, batch.bytes.length), { maxDecompressedBytes: MAX_BYTES })
 
 const bytesOf = (payload: string | Uint8Array | null): Buffer | null =>
   payload === null ? null : Buffer.from(payload as Uint8Array)

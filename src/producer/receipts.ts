@@ -24,6 +24,8 @@ export type DeliveryReport = DeliveredReport | FailedReport
 
 interface CommonReport {
   readonly topic: string
+  /** The record's own key, copied: what tells whose report it is, where keys are told apart. */
+  readonly key: Buffer | null
   readonly timestamp: number
   /** Whether the record was queued by an earlier process. */
   readonly replayed: boolean
@@ -37,6 +39,7 @@ interface CommonReport {
 export interface DeliveredReport extends CommonReport {
   readonly status: 'delivered'
   readonly partition: number
+  /** As in a `Receipt`. */
   readonly offset: number
 }
 
@@ -45,8 +48,7 @@ export interface FailedReport extends CommonReport {
   /** -1 when no partition was chosen yet. */
   readonly partition: number
   readonly error: OttlaError
-  /** The record itself, for a log or another topic: copies. */
-  readonly key: Buffer | null
+  /** The rest of the record, for a log or another topic: copies. */
   readonly value: Buffer | null
   readonly headers: readonly (readonly [key: string, value: Buffer | null])[]
 }
