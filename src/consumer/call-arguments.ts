@@ -23,6 +23,44 @@ function hintFor(method: string, handler: unknown): string {
 const wordsFor = (method: string, meant: string): string =>
   method === meant ? 'give the function itself' : `give the function itself to ${meant}()`
 
+/**
+ * @throws INVALID_ARGUMENT, with the place of what is wrong, for what is no list of partitions, or not of these topics: one that
+ * is never read from can be neither paused nor behind
+ */
+export function checkPartitions(call: string, topics: readonly string[], partitions: unknown): void {
+  if (!Array.isArray(partitions)) {
+    throw wrong({ call, path: 'partitions' }, 'a list of { topic, partition }', partitions)
+  }
+  for (const [index, each] of partitions.entries()) {
+    checkPartition({ call, path: `partitions[${index}]` }, topics, each)
+  }
+}
+
+interface Place {
+  /** The method. */
+  readonly call: string
+  readonly path: string
+}
+
+/** @throws INVALID_ARGUMENT */
+export function checkPartition({ call, path }: Place, topics: readonly string[], given: unknown): void {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw wrong({ call, path }, '{ topic, partition }', given)
+  }
+  const { topic, partition } = given as { topic?: unknown; partition?: unknown }
+  if (typeof topic !== 'string' || !topics.includes(topic)) {
+    throw wrong({ call, path: `${path}.topic` }, `a topic of this consumer (${topics.join(', ')})`, topic)
+  }
+  if (Number.isSafeInteger(partition) && (partition as number) >= 0) return
+  const advice = 'partitions' in given ? ' (one { topic, partition } for each, not a list of them)' : ''
+  throw wrong({ call, path: `${path}.partition` }, `a whole number from 0${advice}`, partition)
+}
+
+function wrong({ call, path }: Place, expected: string, given: unknown): OttlaError {
+  const but = given === undefined ? 'it is missing' : `not ${shown(given)}`
+  return new OttlaError('INVALID_ARGUMENT', `consumer.${call}: ${path} must be ${expected}, ${but}`, { path })
+}
+
 function shown(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 60))
   if (Array.isArray(value)) return 'a list'

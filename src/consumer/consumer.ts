@@ -12,7 +12,7 @@ import type { Cluster } from '../client/cluster.ts'
 import { OttlaError } from '../errors.ts'
 import { signalOf, timeoutOf } from '../util/call-options.ts'
 import { type Deferred, deferred } from '../util/deferred.ts'
-import { checkHandler } from './call-arguments.ts'
+import { checkHandler, checkPartition, checkPartitions } from './call-arguments.ts'
 import {
   type ConsumerOptions,
   type ResolvedConsumerOptions,
@@ -159,8 +159,9 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
     return this.#consumption?.assignment() ?? []
   }
 
-  /** Records in the log of an assigned partition that are not finished; undefined before the first fetch. */
+  /** Records in the log of an assigned partition that are not finished; undefined before the first fetch. @throws INVALID_ARGUMENT */
   lag(partition: TopicPartition): number | undefined {
+    checkPartition({ call: 'lag', path: 'partition' }, this.#options.topics, partition)
     return this.#consumption?.lag(partition)
   }
 
@@ -172,13 +173,18 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
   /**
    * Fetches and dispatches nothing more of these partitions until `resume`; a handler that runs may end. Holds over
    * rebalances.
+   *
+   * @throws INVALID_ARGUMENT for what is no partition of this consumer's topics
    */
   pause(partitions: readonly TopicPartition[]): void {
+    checkPartitions('pause', this.#options.topics, partitions)
     if (this.#consumption !== undefined) return this.#consumption.pause(partitions)
     this.#pausedEarly.push(...partitions)
   }
 
+  /** @throws INVALID_ARGUMENT, as `pause` */
   resume(partitions: readonly TopicPartition[]): void {
+    checkPartitions('resume', this.#options.topics, partitions)
     const resumed = new Set(partitions.map(partitionKey))
     this.#pausedEarly = this.#pausedEarly.filter((partition) => !resumed.has(partitionKey(partition)))
     this.#consumption?.resume(partitions)
