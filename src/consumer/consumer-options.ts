@@ -81,11 +81,11 @@ export interface ConsumerOptions {
   readonly assignors?: readonly AssignorName[]
   /** Bytes of responses held before the handlers, in all. Default 32 MiB. */
   readonly prefetchBytes?: number
-  /** Bytes held of one partition; with many partitions it is less. Default 2 MiB. */
+  /** Bytes held of one partition, `prefetchBytes` at most; with many partitions it is less. Default 2 MiB. */
   readonly partitionPrefetchBytes?: number
   /** How long a broker waits for records before it answers with none. Default 500. */
   readonly fetchMaxWaitMs?: number
-  /** A broker answers when it has this much. Default 1: at once. */
+  /** A broker answers when it has this much, `fetchMaxBytes` at most. Default 1: at once. */
   readonly fetchMinBytes?: number
   /**
    * Bytes asked for in one request to one broker; a first batch that is larger comes whole. Default 4 MiB; raise it
@@ -100,7 +100,7 @@ export interface ConsumerOptions {
   readonly maxDecompressedBytes?: number
   /** What follows when a handler throws. */
   readonly failure?: FailureOptions
-  /** Told of every record, or batch, that was given up; awaited before the partition goes on. */
+  /** Told of every record, or batch, that was given up; awaited before the partition goes on. Only with `onExhausted: 'skip'`. */
   readonly onSkip?: (report: SkipReport) => void | Promise<void>
   /** Told of partitions that come and go; awaited before they are read from, and before they are given up. */
   readonly onRebalance?: (event: RebalanceEvent) => void | Promise<void>
@@ -257,6 +257,12 @@ export function resolveConsumerOptions(given: ConsumerOptions): ResolvedConsumer
       },
     )
   }
+  if (options.failure.onExhausted === 'stop' && options.onSkip !== undefined) {
+    const message =
+      "consumer: onSkip is never told of anything with failure.onExhausted 'stop'; give 'skip', or leave onSkip out"
+    throw new OttlaError('INVALID_OPTION', message, { path: 'consumer.onSkip' })
+  }
+  checkBytes(options, given)
   // A member that drains longer than the coordinator waits for it is thrown out in the middle of its work.
   if (drainTimeoutMs >= rebalanceTimeoutMs) {
     const expected = `below rebalanceTimeoutMs (${rebalanceTimeoutMs})`
@@ -267,6 +273,21 @@ export function resolveConsumerOptions(given: ConsumerOptions): ResolvedConsumer
     throw wrongOption({ owner: 'consumer', name: 'heartbeatIntervalMs' }, expected, heartbeatIntervalMs)
   }
   return options
+}
+
+/** Bounds of which one keeps the other from ever being reached. A default gives way by itself. */
+function checkBytes(
+  { fetchMinBytes, fetchMaxBytes, partitionPrefetchBytes, prefetchBytes }: ResolvedConsumerOptions,
+  given: ConsumerOptions,
+): void {
+  if (fetchMinBytes > fetchMaxBytes) {
+    const expected = `fetchMaxBytes (${fetchMaxBytes}) at most`
+    throw wrongOption({ owner: 'consumer', name: 'fetchMinBytes' }, expected, fetchMinBytes)
+  }
+  if (given.partitionPrefetchBytes !== undefined && partitionPrefetchBytes > prefetchBytes) {
+    const expected = `prefetchBytes (${prefetchBytes}) at most`
+    throw wrongOption({ owner: 'consumer', name: 'partitionPrefetchBytes' }, expected, partitionPrefetchBytes)
+  }
 }
 
 function refuseLaterOrders(given: { readonly order?: unknown }): void {

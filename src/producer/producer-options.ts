@@ -18,10 +18,10 @@ export interface ProducerOptions {
   readonly idempotent?: boolean
   /**
    * How long a record waits for others, milliseconds. 0, the default, closes a batch with the turn of the event
-   * loop. A batch that is full, or has nowhere to go, never waits. (Kafka's `linger.ms`, wolff's `max_linger_ms`)
+   * loop. A batch that is full, or has nowhere to go, never waits. Below `deliveryTimeoutMs`. (Kafka's `linger.ms`, wolff's `max_linger_ms`)
    */
   readonly lingerMs?: number
-  /** A batch of so many bytes waits no longer. Default `maxBatchBytes`. (wolff's `max_linger_bytes`) */
+  /** A batch of so many bytes waits no longer. Default `maxBatchBytes`, and that at most. (wolff's `max_linger_bytes`) */
   readonly lingerBytes?: number
   /** A batch of so many records waits no longer. Default no limit. (ekaf's `max_buffer_size`) */
   readonly lingerRecords?: number
@@ -152,6 +152,15 @@ export function resolveProducerOptions(given: ProducerOptions | undefined): Prod
   if (idempotent && maxInFlight > BROKER_WINDOW) {
     const expected = `${BROKER_WINDOW} at most when idempotent (a broker remembers no more batches of a producer)`
     throw refuse('maxInFlight', expected, maxInFlight)
+  }
+  const { lingerMs, deliveryTimeoutMs } = options
+  if (lingerMs >= deliveryTimeoutMs) {
+    const expected = `below deliveryTimeoutMs (${deliveryTimeoutMs}), which is over before a batch has waited`
+    throw refuse('lingerMs', expected, lingerMs)
+  }
+  if (options.lingerBytes !== undefined && options.lingerBytes > options.maxBatchBytes) {
+    const expected = `maxBatchBytes (${options.maxBatchBytes}) at most, at which a batch leaves anyway`
+    throw refuse('lingerBytes', expected, options.lingerBytes)
   }
   if (options.retryBackoffMaxMs < options.retryBackoffMs) {
     const expected = `retryBackoffMs (${options.retryBackoffMs}) at least`

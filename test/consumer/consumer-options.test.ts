@@ -55,6 +55,31 @@ test('what is wrong is refused, by its path', () => {
   })
 })
 
+test('what does not go together is refused, with both options and their values', () => {
+  const told: [object, string, RegExp][] = [
+    [
+      { fetchMinBytes: 2e9 },
+      'fetchMinBytes',
+      /fetchMinBytes must be fetchMaxBytes \(4194304\) at most, not 2000000000$/,
+    ],
+    [
+      { partitionPrefetchBytes: 200_000, prefetchBytes: 100_000 },
+      'partitionPrefetchBytes',
+      /partitionPrefetchBytes must be prefetchBytes \(100000\) at most, not 200000$/,
+    ],
+    [
+      { onSkip: () => undefined },
+      'onSkip',
+      /onSkip is never told .* failure\.onExhausted 'stop'; give 'skip'/,
+    ],
+  ]
+  for (const [more, name, message] of told) {
+    assert.throws(() => resolve(more), { code: 'INVALID_OPTION', path: `consumer.${name}`, message })
+  }
+  // Defaults give way.
+  resolve({ prefetchBytes: 100_000, fetchMaxBytes: 1 })
+})
+
 test('every name that Kafka allows for a topic is taken', () => {
   const topics = ['...', '.a', '-', '_', 'Orders.V2_x-y', 'x'.repeat(249)]
   assert.deepEqual(resolve({ topics }).topics, topics)

@@ -272,6 +272,12 @@ test('options: what does not go is refused by name', () => {
   assert.equal(optionError({ maxInFlight: 6 }), 'producer.maxInFlight')
   assert.equal(optionError({ lingerMS: 5 }), 'producer.lingerMS')
   assert.equal(optionError({ lingerMs: -1 }), 'producer.lingerMs')
+  assert.equal(optionError({ lingerMs: 300, deliveryTimeoutMs: 300 }), 'producer.lingerMs')
+  const both = /lingerMs must be below deliveryTimeoutMs \(300\), .*, not 5000$/
+  assert.throws(() => resolveProducerOptions({ lingerMs: 5000, deliveryTimeoutMs: 300 }), both)
+  assert.equal(optionError({ lingerMs: 299, deliveryTimeoutMs: 300 }), 'none')
+  assert.equal(optionError({ lingerBytes: 501, maxBatchBytes: 500 }), 'producer.lingerBytes')
+  assert.equal(optionError({ lingerBytes: 500, maxBatchBytes: 500 }), 'none')
   assert.equal(optionError({ compression: 'lzma' }), 'producer.compression')
   assert.equal(optionError({ compression: 'lz4', compressionLevel: 3 }), 'producer.compressionLevel')
   assert.equal(optionError({ compression: 'gzip', compressionLevel: 12 }), 'producer.compressionLevel')
