@@ -80,7 +80,7 @@ export class Kafka {
    * Stops everything that this Kafka made, consumers before producers, because handlers may still send; the newest
    * first among each. Then closes its connections. Idempotent.
    *
-   * Each producer and consumer drains until `timeoutMs` (default: its own). A consumer that failed while it ran has told so
+   * They end one after the other, and each drains for up to `timeoutMs` (default: its own, 30,000 for a producer). A consumer that failed while it ran has told so
    * through its `run`; here that is no error.
    *
    * @throws INVALID_OPTION, and goes on

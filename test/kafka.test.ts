@@ -8,6 +8,7 @@ import { runInNewContext } from 'node:vm'
 import { startCluster } from '../src/broker/index.ts'
 import { Kafka, OttlaError } from '../src/index.ts'
 import { metadata, saslAuthenticate, saslHandshake } from '../src/protocol/messages/index.ts'
+import { VirtualClock } from '../src/util/virtual-clock.ts'
 import { FakeBroker } from './client/fake-broker.ts'
 import { metadataOf, until } from './client/support.ts'
 
@@ -149,6 +150,39 @@ test('stop ends everything that was made, once, and nothing can be made afterwar
     offsets.map(({ offset }) => offset),
     [1],
   )
+})
+
+test('a stop takes no longer than the pages say, where no broker answers and a handler hangs', async () => {
+  for (const [given, mostMs] of [
+    [{ timeoutMs: 10_000 }, 25_000],
+    [undefined, 55_000],
+  ] as const) {
+    const clock = new VirtualClock(undefined, 60)
+    const cluster = await startCluster({ transport: 'memory', clock, topics: { orders: 1 } })
+    const kafka = new Kafka({ brokers: cluster.brokers, dial: cluster.dial, clock })
+    const producer = kafka.producer()
+    await clock.during(producer.send({ topic: 'orders', value: 'v' }))
+    let handled = 0
+    const consumer = kafka.consumer({ groupId: 'g', topics: ['orders'] })
+    const running = consumer.run(() => {
+      handled++
+      return new Promise(() => undefined)
+    })
+    await clock.until(() => handled === 1)
+    cluster.faults.on({ api: 'Produce' }, 'swallow')
+    cluster.faults.on({ api: 'OffsetCommit' }, 'swallow')
+    cluster.faults.on({ api: 'LeaveGroup' }, 'swallow')
+    const lost = producer.send({ topic: 'orders', value: 'w' })
+    const refused = assert.rejects(lost, { code: 'DELIVERY_UNKNOWN' })
+    const from = clock.monotonic()
+    assert.equal(await clock.during(kafka.stop(given), 100_000), undefined)
+    const tookMs = clock.monotonic() - from
+    assert.ok(tookMs <= mostMs && tookMs > mostMs - 10_000, `${tookMs}`)
+    await refused
+    await running
+    assert.equal(producer.stats.unknown, 1)
+    await clock.during(cluster.stop())
+  }
 })
 
 test('a consumer or a producer that is over is not kept', async () => {
