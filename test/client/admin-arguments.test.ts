@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { startCluster } from '../../src/broker/index.ts'
-import { type Admin, Kafka } from '../../src/index.ts'
+import { type Admin, Kafka, type OffsetPosition } from '../../src/index.ts'
 
 const orders = { topic: 'orders', partition: 0 }
 
@@ -39,6 +39,12 @@ const wrong: [call: keyof Admin, args: readonly unknown[], path: string, message
   ['deleteRecords', [[{ ...orders, beforeOffset: '5' }]], 'records[0].beforeOffset', /an offset or 'latest'/],
   ['alterGroupOffsets', ['g', [orders]], 'offsets[0].offset', /a whole number, it is missing/],
   ['alterGroupOffsets', ['g', [{ ...orders, offset: '5' }]], 'offsets[0].offset', /a whole number, not "5"/],
+  [
+    'alterGroupOffsets',
+    ['g', [{ ...orders, offset: -1 }]],
+    'offsets[0].offset',
+    /must be 0 or more \(where listOffsets found no record, use what it gives for 'latest'; deleteGroupOffsets .*, not -1/,
+  ],
   ['describeConfigs', [[{ type: 'topics', name: 'orders' }]], 'resources[0].type', /not "topics"/],
   [
     'alterConfigs',
@@ -78,5 +84,41 @@ test('what one call found may be given to the next, with all of its fields', asy
   assert.deepEqual(
     (await admin.groupOffsets('g')).map(({ offset }) => offset),
     [0],
+  )
+})
+
+test('a group goes on at a time as the docs say, and at the end where no record is as late', async (t) => {
+  const cluster = await startCluster({ transport: 'memory', topics: { orders: 2 } })
+  const kafka = new Kafka({ brokers: cluster.brokers, dial: cluster.dial })
+  t.after(async () => {
+    await kafka.stop()
+    await cluster.stop()
+  })
+  const producer = kafka.producer()
+  for (const [partition, timestamp] of [
+    [0, 1000],
+    [0, 2000],
+    [1, 1000],
+  ] as const) {
+    await producer.send({ topic: 'orders', partition, timestamp, value: 'x' })
+  }
+  const admin = kafka.admin()
+  const places = [orders, { topic: 'orders', partition: 1 }]
+  await admin.alterGroupOffsets(
+    'g',
+    places.map((place) => ({ ...place, offset: 0 })),
+  )
+  const at = async (position: OffsetPosition) =>
+    admin.listOffsets(places.map((place) => ({ ...place, position })))
+  const found = await at({ timestamp: 1500 })
+  await assert.rejects(admin.alterGroupOffsets('g', found), { code: 'INVALID_ARGUMENT' })
+  const ends = await at('latest')
+  await admin.alterGroupOffsets(
+    'g',
+    found.map((one, index) => (one.offset < 0 ? (ends[index] ?? one) : one)),
+  )
+  assert.deepEqual(
+    (await admin.groupOffsets('g')).map(({ offset }) => offset),
+    [1, 1],
   )
 })

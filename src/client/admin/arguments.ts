@@ -19,6 +19,14 @@ const integer: Check<number> = (value, fail) =>
 const count: Check<number> = (value, fail) =>
   is.integer(-0x8000_0000, 0x7fff_ffff)(integer(value, fail), fail)
 
+/** Kafka takes -1, which is what `listOffsets` gives when it finds nothing, and the commit is gone. */
+const committable: Check<number> = (value, fail) =>
+  integer(value, fail) >= 0
+    ? (value as number)
+    : fail(
+        "0 or more (where listOffsets found no record, use what it gives for 'latest'; deleteGroupOffsets takes a commit away)",
+      )
+
 /** A broker may know better what is right for a name, an empty one too. */
 const text: Check<string> = (value, fail) => (typeof value === 'string' ? value : fail('a string'))
 
@@ -70,7 +78,12 @@ const tables = {
       'offset',
     ),
   },
-  offsets: { ...place, offset: required(integer), leaderEpoch: optional(count), metadata: optional(text) },
+  offsets: {
+    ...place,
+    offset: required(committable),
+    leaderEpoch: optional(count),
+    metadata: optional(text),
+  },
   partitions: place,
   resources: resource,
   changes: { ...resource, configs: required(valuesOf(change), 'configEntries', 'entries') },
