@@ -4,10 +4,8 @@
  *
  * Faults are tried in the order of their making. At most one that is not an error happens to a request.
  */
-import { OttlaError } from '../errors.ts'
-import { errorCode, errorName } from '../protocol/error-codes.ts'
-import { apis } from '../protocol/messages/index.ts'
 import type { Api } from '../protocol/schema.ts'
+import { checkFault, keyOf, numberOf } from './fault-arguments.ts'
 
 /** Which requests a fault happens to. What is left out matches everything. */
 export interface FaultMatch {
@@ -146,8 +144,12 @@ export const noFaults: Interception = { action: undefined, error: 0, injectedErr
 export class Faults {
   readonly #active = new Set<ActiveFault>()
 
-  /** Puts a fault in force. */
+  /**
+   * Puts a fault in force.
+   * @throws INVALID_ARGUMENT for what is not known in the match or the action
+   */
   on(match: FaultMatch, action: FaultAction): Fault {
+    checkFault(match, action)
     const fault = new ActiveFault(match, action, (one) => this.#active.delete(one))
     this.#active.add(fault)
     return fault
@@ -190,16 +192,4 @@ function perPartition(errors: readonly ActiveFault[]): Interception['injectedErr
     }
     return fault.error as number
   }
-}
-
-function keyOf(api: string | number): number {
-  const found = apis.find(({ key, name }) => key === api || name === api)
-  if (found !== undefined) return found.key
-  throw new OttlaError('INVALID_ARGUMENT', `no API is called ${api}`, { path: 'api' })
-}
-
-function numberOf(error: number | string): number {
-  const code = typeof error === 'number' ? error : (errorCode as { readonly [name: string]: number })[error]
-  if (code !== undefined && errorName(code) !== undefined) return code
-  throw new OttlaError('INVALID_ARGUMENT', `no error is called ${error}`, { path: 'error' })
 }

@@ -272,3 +272,32 @@ test('a delayed request is applied although its client is gone', async () => {
     assert.equal(valuesOf(cluster, 't'), 'late')
   })
 })
+
+test('what is misspelt or makes no sense is refused, with what was meant', async () => {
+  await withCluster({ topics }, async ({ cluster }) => {
+    const refused: [match: unknown, action: unknown, path: string, message: RegExp][] = [
+      [{}, undefined, 'action', /must be 'swallow', .* or one of \{ error \}, .*, it is missing/],
+      [{}, 'drop', 'action', /action 'drop' is not known; known are swallow, .*, delayMs/],
+      [{}, 'swalow', 'action', /did you mean swallow\?/],
+      [{}, { delay: 500 }, 'action.delay', /did you mean delayMs\?/],
+      [{}, { error: 'NOT_COORDINATOR', delayMs: 5 }, 'action', /or one of \{ error \}, \{ delayMs \}/],
+      [{}, {}, 'action', /not \{\}/],
+      [{}, { delayMs: '5' }, 'action.delayMs', /milliseconds from 0 .*, not "5"/],
+      [{}, { truncateAt: -1 }, 'action.truncateAt', /a whole number/],
+      [{}, { error: 'NOT_CORDINATOR' }, 'action.error', /did you mean NOT_COORDINATOR\?/],
+      [{}, { error: null }, 'action.error', /an error's name, or its number, not null/],
+      [{ aip: 'Produce' }, 'close', 'match.aip', /did you mean api\?/],
+      [{ api: 'Prodce' }, 'close', 'match.api', /no API is called Prodce; did you mean Produce\?/],
+      [{ times: '1' }, 'close', 'match.times', /a whole number from 1 .*, not "1"/],
+      [{ partition: '0' }, 'close', 'match.partition', /not "0"/],
+      [{ where: true }, 'close', 'match.where', /a function, not true/],
+      ['Produce', 'close', 'match', /must be \{ api, node, topic, partition, clientId, times, where \}/],
+      [undefined, 'close', 'match', /it is missing/],
+    ]
+    const on = cluster.faults.on.bind(cluster.faults) as (match: unknown, action: unknown) => unknown
+    for (const [match, action, path, message] of refused) {
+      assert.throws(() => on(match, action), { code: 'INVALID_ARGUMENT', path, message }, path)
+    }
+    on({ api: 'Produce', node: undefined, times: undefined }, 'close')
+  })
+})

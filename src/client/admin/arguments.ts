@@ -4,6 +4,7 @@
  * call found is often given to the next; but one that looks like a field that is missing is taken for a mistake.
  */
 import { OttlaError } from '../../errors.ts'
+import { wrongArgument } from '../../util/arguments.ts'
 import { type Check, is, nearest, type Option, type OptionTable } from '../../util/options.ts'
 
 const optional = <T>(check: Check<T>, ...otherNames: string[]): Option<T | undefined> => ({
@@ -91,23 +92,23 @@ const tables = {
 
 /** @throws INVALID_ARGUMENT, with the path of the field that is wrong */
 export function checkItems(list: keyof typeof tables, items: unknown): void {
-  if (!Array.isArray(items)) throw wrong(list, 'a list', items)
+  if (!Array.isArray(items)) throw wrongArgument(list, 'a list', items)
   for (const [index, item] of items.entries()) checkFields(`${list}[${index}]`, tables[list], item)
 }
 
 /** @throws INVALID_ARGUMENT, with the place of the name that is wrong */
 export function checkNames(list: string, names: unknown): void {
-  if (!Array.isArray(names)) throw wrong(list, 'a list of names', names)
+  if (!Array.isArray(names)) throw wrongArgument(list, 'a list of names', names)
   for (const [index, name] of names.entries()) {
     text(name, (expected) => {
-      throw wrong(`${list}[${index}]`, expected, name)
+      throw wrongArgument(`${list}[${index}]`, expected, name)
     })
   }
 }
 
 function checkFields(path: string, table: OptionTable, item: unknown): void {
   const fields = is.object<Record<string, unknown>>()(item, () => {
-    throw wrong(path, `{ ${Object.keys(table).join(', ')} }`, item)
+    throw wrongArgument(path, `{ ${Object.keys(table).join(', ')} }`, item)
   })
   const absent = Object.keys(table).filter((name) => fields[name] === undefined)
   for (const name of Object.keys(fields)) {
@@ -121,14 +122,7 @@ function checkFields(path: string, table: OptionTable, item: unknown): void {
     const value = fields[name]
     if (value === undefined && 'default' in option) continue
     option.check(value, (expected, part = value, place = '') => {
-      throw wrong(`${path}.${name}${place}`, expected, part)
+      throw wrongArgument(`${path}.${name}${place}`, expected, part)
     })
   }
-}
-
-function wrong(path: string, expected: string, value: unknown): OttlaError {
-  // JSON has no NaN.
-  const text = typeof value === 'number' ? `${value}` : (JSON.stringify(value)?.slice(0, 60) ?? typeof value)
-  const shown = value === undefined ? 'it is missing' : `not ${text}`
-  return new OttlaError('INVALID_ARGUMENT', `${path} must be ${expected}, ${shown}`, { path })
 }
