@@ -67,12 +67,12 @@ export class EmbeddedCluster {
       for (let id = 1; id <= brokers; id++) await this.#addNode(id)
       for (const { node } of this.#running.values()) this.#state.nodeUp(node)
       for (const [name, topic] of Object.entries(topics)) this.#createTopic(name, topic)
+      this.#maintenance.start()
+      return this
     } catch (error) {
       await this.stop()
       throw error
     }
-    this.#maintenance.start()
-    return this
   }
 
   /** `host:port` of each node: what a client's `brokers` option takes. */

@@ -17,6 +17,8 @@ export async function startCluster(options?: StartClusterOptions): Promise<Embed
   return new EmbeddedCluster(resolveStartOptions(options)).start()
 }
 
+export { seededRandom } from '../util/random.ts'
+export { VirtualClock } from '../util/virtual-clock.ts'
 export type { Fault, FaultAction, FaultMatch, RequestInfo } from './faults.ts'
 export type { LoggedBatch, LoggedRecord, ReplicaReport } from './log-report.ts'
 export type { StartClusterOptions, TlsOption, TopicOption } from './options.ts'

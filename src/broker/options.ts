@@ -1,8 +1,8 @@
 /** What `startCluster` takes. */
-import { type Clock, systemClock } from '../util/clock.ts'
+import { type Clock, injectedClock, systemClock } from '../util/clock.ts'
 import { type Logger, silentLogger } from '../util/logger.ts'
 import { type Check, is, type Option, type Resolved, resolveOptions, wrongOption } from '../util/options.ts'
-import { type Random, systemRandom } from '../util/random.ts'
+import { injectedRandom, type Random, systemRandom } from '../util/random.ts'
 import { type SaslMechanism, saslMechanisms } from './sasl/sasl-server.ts'
 import { type Configs, refusedBrokerConfig } from './topic-settings.ts'
 
@@ -51,8 +51,11 @@ export interface StartClusterOptions {
   }
   /** Speaks TLS: options as of `tls.createServer`. */
   readonly tls?: TlsOption
+  /** Such as `VirtualClock`. Default the machine's. */
   readonly clock?: Clock
+  /** Such as `seededRandom`. Default the machine's. */
   readonly random?: Random
+  /** Default silent. */
   readonly logger?: Logger
   /**
    * The highest versions that are offered, by Kafka's names of the APIs, as an older broker would; null leaves an API
@@ -168,9 +171,9 @@ const optionTable = {
   racks: optional(is.list(is.string, 'names')),
   sasl: optional((value) => resolveOptions('startCluster.sasl', saslTable, value)),
   tls: optional((value) => resolveOptions('startCluster.tls', tlsTable, value)),
-  clock: required(is.object<Clock>(), systemClock),
-  random: required(is.object<Random>(), systemRandom),
-  logger: required(is.object<Logger>(), silentLogger),
+  clock: required(injectedClock, systemClock),
+  random: required(injectedRandom, systemRandom),
+  logger: required(is.having<Logger>('debug', 'info', 'warn', 'error'), silentLogger),
   maxVersions: required(is.object<Readonly<Record<string, number | null>>>(), {}),
   kafkaVersion: required(
     ((value, fail) =>

@@ -1,8 +1,8 @@
 /** The options of `new Kafka({ … })`, and what the client makes of them. */
-import { type Clock, systemClock } from '../util/clock.ts'
+import { type Clock, injectedClock, systemClock } from '../util/clock.ts'
 import { type Logger, silentLogger } from '../util/logger.ts'
 import { type Check, is, resolveOptions, wrongOption } from '../util/options.ts'
-import { type Random, systemRandom } from '../util/random.ts'
+import { injectedRandom, type Random, systemRandom } from '../util/random.ts'
 import type { ConnectionSettings } from './connection.ts'
 import { type Address, type Dial, parseAddress, tcpDial } from './dial.ts'
 import { resolveSasl, type SaslOptions } from './sasl/options.ts'
@@ -42,9 +42,9 @@ export interface ClientOptions {
   readonly maxResponseBytes?: number
   /** Default silent. */
   readonly logger?: Logger
-  /** For tests. Default the machine's. */
+  /** For tests, such as `VirtualClock` of `ottla/broker`. Default the machine's. */
   readonly clock?: Clock
-  /** For tests. Default the machine's. */
+  /** For tests, such as `seededRandom` of `ottla/broker`. Default the machine's. */
   readonly random?: Random
 }
 
@@ -96,8 +96,8 @@ export const clientOptions = {
   rack: { check: is.optional(is.string), default: undefined },
   maxResponseBytes: { check: is.integer(1024, 0x7fff_ffff), default: 134_217_728 },
   logger: { check: logger, default: silentLogger },
-  clock: { check: is.object<Clock>(), default: systemClock },
-  random: { check: is.object<Random>(), default: systemRandom },
+  clock: { check: injectedClock, default: systemClock },
+  random: { check: injectedRandom, default: systemRandom },
 } as const
 
 /** @throws INVALID_OPTION with the path of what is wrong. */

@@ -4,11 +4,13 @@
  * `now` is the wall clock (timestamps of records); `monotonic` never jumps (deadlines, linger, back-off).
  */
 
+import { type Check, is } from './options.ts'
+
 /** A handle that `clearTimeout` takes. Opaque: each clock has its own kind. */
 export type Timer = unknown
 
 export interface Clock {
-  /** Wall clock, milliseconds since 1970. May jump. */
+  /** Wall clock, milliseconds since 1970; a fraction is cut off. May jump. */
   now(): number
   /** Milliseconds since an arbitrary start. Never jumps back. */
   monotonic(): number
@@ -25,6 +27,20 @@ export const systemClock: Clock = {
   setTimeout: (callback, delayMs) => setTimeout(callback, delayMs),
   clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout),
   defer: (callback) => void setImmediate(callback),
+}
+
+const isClock = is.having<Clock>('now', 'monotonic', 'setTimeout', 'clearTimeout', 'defer')
+
+/** For the option: a record's timestamp is a whole number, and a clock that adds delays up has fractions. */
+export const injectedClock: Check<Clock> = (value, fail) => {
+  const given = isClock(value, fail)
+  return {
+    now: () => Math.floor(given.now()),
+    monotonic: () => given.monotonic(),
+    setTimeout: (callback, delayMs) => given.setTimeout(callback, delayMs),
+    clearTimeout: (timer) => given.clearTimeout(timer),
+    defer: (callback) => given.defer(callback),
+  }
 }
 
 /** Resolves after the delay, or rejects with the signal's reason. */

@@ -53,7 +53,8 @@ export function resolveOptions<const T extends OptionTable>(
       if (!('default' in option)) throw missing({ owner, name }, option)
       resolved[name] = option.default
     } else {
-      resolved[name] = option.check(value, (expected, wrong = value, place = '') => {
+      resolved[name] = option.check(value, (expected, ...part) => {
+        const [wrong, place = ''] = part.length === 0 ? [value] : part
         throw wrongOption({ owner, name: `${name}${place}` }, expected, wrong)
       })
     }
@@ -161,6 +162,17 @@ export const is = {
       typeof value === 'object' && value !== null && !Array.isArray(value)
         ? (value as T)
         : fail('an object')) as Check<T>,
+  /** What is injected: an object with these functions, also inherited ones. */
+  having:
+    <T>(...names: readonly (keyof T & string)[]): Check<T> =>
+    (value, fail) => {
+      if (typeof value !== 'object' || value === null) return fail(`an object with ${names.join(', ')}`)
+      for (const name of names) {
+        const one = (value as T)[name]
+        if (typeof one !== 'function') fail('a function', one, `.${name}`)
+      }
+      return value as T
+    },
   list:
     <T>(inner: Check<T>, items: string): Check<readonly T[]> =>
     (value, fail) =>

@@ -1,4 +1,5 @@
 /** Randomness as a port: the machine's own, or a sequence that a seed fixes. */
+import { type Check, is } from './options.ts'
 
 export interface Random {
   /** A number in [0, 1). */
@@ -14,6 +15,9 @@ export const systemRandom: Random = {
   below: (bound) => Math.floor(Math.random() * bound),
   bytes: (length) => Buffer.from(crypto.getRandomValues(new Uint8Array(length))),
 }
+
+/** For the option. */
+export const injectedRandom: Check<Random> = is.having<Random>('next', 'below', 'bytes')
 
 /** The same numbers for the same seed, on every machine (mulberry32). */
 export function seededRandom(seed: number): Random {

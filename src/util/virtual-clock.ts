@@ -6,6 +6,7 @@
  * to do is done: promises, deferred callbacks and in-memory streams. Real sockets, files and worker threads are
  * not under its rule; a simulation must not use them.
  */
+import { OttlaError } from '../errors.ts'
 import type { Clock, Timer } from './clock.ts'
 
 interface Pending {
@@ -17,6 +18,7 @@ interface Pending {
 /** Turns of the loop given to the program before time moves on. A fixed number keeps runs repeatable. */
 const TURNS = 12
 
+/** A clock that stands still until `advance`, `until` or `during` moves it. */
 export class VirtualClock implements Clock {
   #now: number
   readonly #turns: number
@@ -24,7 +26,10 @@ export class VirtualClock implements Clock {
   #order = 0
   #timers = new Set<Pending>()
 
-  /** `turns`: how many turns of the loop the program gets before time moves on; see TURNS. */
+  /**
+   * `startMs`: what `now` begins with; `monotonic` begins with 0. `turns`: how many turns of the event loop the program gets
+   * before time moves on; what goes through more between two moments needs more.
+   */
   constructor(startMs = 1_700_000_000_000, turns: number = TURNS) {
     this.#now = startMs
     this.#turns = turns
@@ -68,21 +73,23 @@ export class VirtualClock implements Clock {
     this.#moveTo(target)
   }
 
-  /** Lets time pass until the condition holds; throws when `limitMs` pass without it or nothing is left to wait for. */
+  /**
+   * Lets time pass until the condition holds.
+   * @throws TIMEOUT when `limitMs` of this clock pass without it (default 600,000), or no timer is left to wait for
+   */
   async until(condition: () => boolean, limitMs = 600_000): Promise<void> {
     const limit = this.#elapsed + limitMs
     for (;;) {
       await this.#settle()
       if (condition()) return
       const next = this.#next()
-      if (next === undefined) throw new Error('the condition never came true: no timer is pending')
-      if (next.at > limit)
-        throw new Error(`the condition did not come true within ${limitMs} ms of virtual time`)
+      if (next === undefined) throw never('the condition never came true: no timer is pending')
+      if (next.at > limit) throw never(`the condition did not come true within ${limitMs} ms of virtual time`)
       this.#fire(next)
     }
   }
 
-  /** Lets time pass until the promise settles, and gives its result. */
+  /** Lets time pass until the promise settles, and gives its result. @throws TIMEOUT, as `until` */
   async during<T>(promise: Promise<T>, limitMs?: number): Promise<T> {
     let settled = false
     const done = () => {
@@ -122,3 +129,5 @@ export class VirtualClock implements Clock {
     for (let turn = 0; turn < this.#turns; turn++) await new Promise<void>((resolve) => setImmediate(resolve))
   }
 }
+
+const never = (message: string) => new OttlaError('TIMEOUT', message)

@@ -229,6 +229,26 @@ test('nodes listen at the ports that follow the one given', async () => {
   })
 })
 
+test('a cluster that cannot start leaves nothing listening', async () => {
+  const before = await startCluster()
+  const { port } = parseAddress(before.brokers[0] as string)
+  await before.stop()
+  const noTimers: Clock = {
+    ...systemClock,
+    setTimeout: () => {
+      throw new Error('no timers here')
+    },
+  }
+  await assert.rejects(startCluster({ listen: { port }, clock: noTimers }), /no timers here/)
+  const socket = connect(port, '127.0.0.1')
+  const outcome = await Promise.race([
+    once(socket, 'connect').then(() => 'listens'),
+    once(socket, 'error').then(([error]) => error.code),
+  ]).catch((error: NodeJS.ErrnoException) => error.code)
+  socket.destroy()
+  assert.equal(outcome, 'ECONNREFUSED')
+})
+
 test('wrong options are refused with what would be right', async () => {
   await assert.rejects(startCluster({ broker: 3 } as object), { code: 'INVALID_OPTION', message: /brokers/ })
   await assert.rejects(startCluster({ configs: { 'no.such.config': 1 } }), { code: 'INVALID_OPTION' })

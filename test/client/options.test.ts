@@ -41,6 +41,9 @@ test('what is wrong is named', () => {
     [{ brokers: 'a:1', tls: 'yes' }, 'kafka.tls'],
     [{ brokers: 'a:1', tls: { cert: 'x' } }, 'kafka.tls.key'],
     [{ brokers: 'a:1', tls: { key: 'x' } }, 'kafka.tls.cert'],
+    [{ brokers: 'a:1', clock: 5 }, 'kafka.clock'],
+    [{ brokers: 'a:1', clock: { now: () => 0 } }, 'kafka.clock.monotonic'],
+    [{ brokers: 'a:1', random: { next: () => 0 } }, 'kafka.random.below'],
     [{ brokers: 'a:1', logger: { info: () => undefined } }, 'kafka.logger'],
   ]
   for (const [given, path] of wrong) {
@@ -65,6 +68,10 @@ test('each message tells what was wrong, where, and what would be right', () => 
     [
       { brokers: 'a:1', minBackoffMs: 5, maxBackoffMs: 4 },
       'kafka: option maxBackoffMs must be minBackoffMs (5) at least, not 4',
+    ],
+    [
+      { brokers: 'a:1', clock: { now: () => 0 } },
+      'kafka: option clock.monotonic must be a function, not undefined',
     ],
     [{ brokers: 'a:1', ssl: true }, 'kafka: unknown option ssl; did you mean tls?'],
   ]
@@ -98,4 +105,22 @@ test('what Ottla calls itself is what the package says, in words that brokers ta
   assert.deepEqual(clientSoftware, { name, version })
   for (const text of Object.values(clientSoftware))
     assert.match(text, /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/)
+})
+
+test('an injected clock may have fractions: what stamps records is whole', () => {
+  class Counting {
+    #now = 1000.75
+    now = () => this.#now
+    monotonic() {
+      return this.#now
+    }
+    setTimeout() {
+      return 1
+    }
+    clearTimeout = () => undefined
+    defer = () => undefined
+  }
+  const { clock } = resolveClientOptions({ brokers: 'a:1', clock: new Counting() })
+  assert.equal(clock.now(), 1000)
+  assert.equal(clock.monotonic(), 1000.75)
 })
