@@ -151,6 +151,8 @@ function saslFromEnv(environment: Environment): Pick<KafkaOptions, 'sasl'> {
   if (mechanism === 'OAUTHBEARER') return { sasl: { mechanism, token: tokenFromEnv(environment) } }
   if (!KAFKA_USERNAME) {
     if (mechanism) throw wrongVariable('KAFKA_USERNAME', `set when KAFKA_SASL_MECHANISM is ${mechanism}`)
+    if (KAFKA_PASSWORD || KAFKA_PASSWORD_FILE)
+      throw wrongVariable('KAFKA_USERNAME', 'set when there is a password')
     return {}
   }
   const password = KAFKA_PASSWORD_FILE

@@ -29,6 +29,12 @@ test('the environment says which Kafka, and what is wrong in it', async (t) => {
     () => Kafka.fromEnv({}, { KAFKA_BROKERS: 'a:1', KAFKA_USERNAME: 'u' }),
     /KAFKA_PASSWORD must be set/,
   )
+  for (const variable of ['KAFKA_PASSWORD', 'KAFKA_PASSWORD_FILE']) {
+    refused(
+      () => Kafka.fromEnv({}, { KAFKA_BROKERS: 'a:1', [variable]: 'x' }),
+      /KAFKA_USERNAME must be set when there is a password/,
+    )
+  }
   refused(
     () => Kafka.fromEnv({}, { KAFKA_BROKERS: 'a:1', KAFKA_SASL_MECHANISM: 'PLAIN' }),
     /KAFKA_USERNAME must be set/,

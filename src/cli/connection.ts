@@ -6,10 +6,10 @@
  */
 import { accessSync, constants, readFileSync, statSync } from 'node:fs'
 import { InvalidArgumentError } from 'commander'
-import { Kafka, type KafkaOptions } from '../index.ts'
+import { Kafka, type KafkaOptions, type Logger, OttlaError } from '../index.ts'
 import { tokenFromFile } from '../util/token-file.ts'
 import { command, integer, list, option, present } from './command.ts'
-import { UsageError } from './failure.ts'
+import { failureOf, UsageError } from './failure.ts'
 
 const mechanisms = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512', 'OAUTHBEARER'] as const
 type Mechanism = (typeof mechanisms)[number]
@@ -110,9 +110,9 @@ function tlsOptions(flags: ConnectionFlags, env: NodeJS.ProcessEnv): KafkaOption
     throw new UsageError('--tls-cert and --tls-key belong together: give both or none.')
   }
   const options = present({
-    ca: pem('--tls-ca', tlsCa),
-    cert: pem('--tls-cert', tlsCert),
-    key: pem('--tls-key', tlsKey),
+    ca: pem('--tls-ca', tlsCa, 'CERTIFICATE'),
+    cert: pem('--tls-cert', tlsCert, 'CERTIFICATE'),
+    key: pem('--tls-key', tlsKey, 'PRIVATE KEY'),
     serverName: tlsServerName,
     insecureSkipVerify: tlsInsecureSkipVerify,
   })
@@ -124,7 +124,10 @@ function saslOptions(flags: ConnectionFlags, env: NodeJS.ProcessEnv): KafkaOptio
   const { username, passwordFile, saslMechanism } = flags
   if (saslMechanism === 'OAUTHBEARER') return { mechanism: saslMechanism, token: tokenSource(flags, env) }
   if (!username) {
-    if (saslMechanism === undefined) return undefined
+    if (saslMechanism === undefined) {
+      if (!passwordFile && !env['KAFKA_PASSWORD']) return undefined
+      throw new UsageError('There is a password and no user name: give --username, or set KAFKA_USERNAME.')
+    }
     throw new UsageError(`${saslMechanism} needs a user name: give --username, or set KAFKA_USERNAME.`)
   }
   const password = passwordFile
@@ -157,8 +160,18 @@ function tokenSource(
 }
 
 /** The file's bytes; a variable may hold the PEM text itself, as it does where there are no files to mount. */
-const pem = (flag: string, value: string | undefined): string | Buffer | undefined =>
-  !value ? undefined : value.includes('-----BEGIN') ? value : fileOf(flag, value)
+function pem(
+  flag: string,
+  value: string | undefined,
+  wanted: 'CERTIFICATE' | 'PRIVATE KEY',
+): string | Buffer | undefined {
+  if (!value) return undefined
+  const isText = value.includes('-----BEGIN')
+  const found = isText ? value : fileOf(flag, value)
+  if (found.includes(`${wanted}-----`)) return found
+  const place = isText ? 'the text that it is given' : value
+  throw new UsageError(`${flag}: there is no ${wanted.toLowerCase()} in ${place}; PEM is wanted.`)
+}
 
 function checkReadable(flag: string, path: string): void {
   try {
@@ -182,9 +195,27 @@ function fileOf(flag: string, path: string): Buffer {
   }
 }
 
+const unsaid = () => undefined
+const CONNECTING = new Set(['CONNECTION_FAILED', 'CONNECTION_CLOSED'])
+
+/** Tells once that there is no connection, and why, while the command waits for one; its end tells the rest. */
+function connectionLogger(): Logger {
+  let isTold = false
+  const warn = (fields: object, message: string) => {
+    const { err } = fields as { readonly err?: unknown }
+    if (isTold || !(err instanceof OttlaError) || !CONNECTING.has(err.code)) return
+    isTold = true
+    process.stderr.write(`ottla: ${message}: ${failureOf(err).message}\n`)
+  }
+  return { debug: unsaid, info: unsaid, warn, error: unsaid }
+}
+
 /** Opens a client, does the work, and closes the client whatever happens. */
 export async function withKafka<T>(flags: ConnectionFlags, work: (kafka: Kafka) => Promise<T>): Promise<T> {
-  const kafka = new Kafka(kafkaOptions(flags))
+  const kafka = new Kafka({
+    ...kafkaOptions(flags), // With --json stderr holds errors and nothing else.
+    ...(flags.json ? {} : { logger: connectionLogger() }),
+  })
   try {
     return await work(kafka)
   } finally {

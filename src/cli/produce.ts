@@ -110,6 +110,7 @@ async function produce(topic: string, flags: ProduceFlags): Promise<void> {
       for await (const line of untilInterrupted(process.stdin)) {
         tally.read++
         tally.readBytes += line.length + 1
+        if (flags.json && line.length === 0) continue
         try {
           await producer.enqueue(recordOf(line, topic, flags))
         } catch (error) {

@@ -6,7 +6,7 @@
 import type { Duplex } from 'node:stream'
 import type { SecureContext, SecureVersion, TLSSocket } from 'node:tls'
 import { OttlaError } from '../errors.ts'
-import { type Fail, is, resolveOptions, wrongOption } from '../util/options.ts'
+import { type Check, type Fail, is, resolveOptions, wrongOption } from '../util/options.ts'
 import { type Address, formatAddress, ignoreLateErrors } from './dial.ts'
 
 type Pem = string | Uint8Array
@@ -39,21 +39,32 @@ export interface TlsSettings {
   readonly secureContext: () => SecureContext
 }
 
-const pem = (value: unknown, fail: Fail): Pem =>
-  (typeof value === 'string' && value !== '') || value instanceof Uint8Array
-    ? value
-    : fail('PEM text or its bytes')
+const CERTIFICATE = /-----BEGIN (?:[A-Z0-9]+ )?CERTIFICATE-----/
+const PRIVATE_KEY = /-----BEGIN (?:[A-Z0-9]+ )?PRIVATE KEY-----/
 
-const pems = is.list(pem, 'PEM texts')
+/** OpenSSL takes an authority that is none for an empty list, and then trusts nobody; a key that is none fails in its own words. */
+const pemOf =
+  (what: string, pattern: RegExp): Check<Pem> =>
+  (value, fail) => {
+    if (typeof value !== 'string' && !(value instanceof Uint8Array)) return fail('PEM text or its bytes')
+    const text = typeof value === 'string' ? value : Buffer.from(value).toString('latin1')
+    if (pattern.test(text)) return value
+    const isPath = text.length < 4_096 && /[/\\.]/.test(text) && !/[\s]/.test(text.trim())
+    const advice = isPath ? '; this looks like a path: give what the file holds' : ''
+    return fail(`PEM text or its bytes, and there is no ${what} in it${advice}`)
+  }
+
+const certificate = pemOf('certificate', CERTIFICATE)
+const certificates = is.list(certificate, 'PEM texts')
 
 const table = {
   ca: {
     check: (value: unknown, fail: Fail): Pem | readonly Pem[] | undefined =>
-      Array.isArray(value) ? pems(value, fail) : pem(value, fail),
+      Array.isArray(value) ? certificates(value, fail) : certificate(value, fail),
     default: undefined,
   },
-  cert: { check: is.optional(pem), default: undefined },
-  key: { check: is.optional(pem), default: undefined },
+  cert: { check: is.optional(certificate), default: undefined },
+  key: { check: is.optional(pemOf('private key', PRIVATE_KEY)), default: undefined },
   passphrase: { check: is.optional(is.string), default: undefined },
   serverName: { check: is.optional(is.string), default: undefined },
   minVersion: { check: is.oneOf('TLSv1.2', 'TLSv1.3'), default: 'TLSv1.2' as const },

@@ -110,6 +110,14 @@ test('produce and consume as JSON are each the opposite of the other', async () 
   )
 })
 
+test('a blank line among JSON objects is no record and no mistake', async () => {
+  cluster.createTopic('blank', 1)
+  const { code, stdout, stderr } = await cli('produce blank --json', '{"value":"a"}\n\n{"value":"b"}\n\n')
+  assert.equal(code, 0, stderr)
+  assert.partialDeepStrictEqual(JSON.parse(stdout), { delivered: 2, failed: 0, invalid: 0 })
+  assert.deepEqual(valuesOf('blank'), ['a', 'b'])
+})
+
 test('produce counts what is not understood and what is not delivered, and ends with 1', async () => {
   cluster.createTopic('bad', 1)
   const { code, stdout, stderr } = await cli(
@@ -371,7 +379,24 @@ test('dev says which port is taken, and what to do', async () => {
 test('a broker that does not answer is an error in one sentence', async () => {
   const { code, stderr } = await runCli(['topics', 'list', '-b', '127.0.0.1:1', '--timeout-ms', '500'])
   assert.equal(code, 1)
-  assert.match(stderr, /^ottla: .*127\.0\.0\.1:1.*ECONNREFUSED.*\n$/)
+  assert.match(stderr, /(^|\n)ottla: no broker of 127\.0\.0\.1:1 can be reached: .*ECONNREFUSED.*\n$/)
+})
+
+test('what holds a command up is told long before it gives up, and with --json it is not', async () => {
+  const child = startCli(['topics', 'list', '-b', '127.0.0.1:1', '--timeout-ms', '600000'])
+  const closed = once(child, 'close')
+  let told = ''
+  for await (const chunk of child.stderr) {
+    told += chunk
+    if (told.includes('\n')) break
+  }
+  child.kill('SIGKILL')
+  await closed
+  assert.match(told, /^ottla: no broker can be used so far; the client goes on trying: .*ECONNREFUSED.*\n$/)
+  const args = ['topics', 'list', '-b', '127.0.0.1:1', '--timeout-ms', '1500', '--json']
+  const { stdout, stderr } = await runCli(args)
+  assert.equal(stdout, '')
+  assert.equal(JSON.parse(stderr).error.code, 'CONNECTION_FAILED')
 })
 
 for (const [what, apis] of [

@@ -146,21 +146,32 @@ test('flags and environment become the options of the client', (t) => {
   assert.deepEqual(kafkaOptions(flags({}), { KAFKA_TLS: 'true' }), { ...base, tls: true })
   assert.deepEqual(kafkaOptions(flags({}), { KAFKA_TLS: 'false' }), base)
   const pem = '-----BEGIN CERTIFICATE-----'
+  const key = '-----BEGIN EC PRIVATE KEY-----'
   const tlsFlags = {
     tlsCa: pem,
-    tlsCert: file('cert', 'C'),
-    tlsKey: file('key', 'K'),
+    tlsCert: file('cert', pem),
+    tlsKey: file('key', key),
     tlsServerName: 'kafka',
   }
   assert.deepEqual(kafkaOptions(flags(tlsFlags), {}).tls, {
-    ...{ ca: pem, cert: Buffer.from('C'), key: Buffer.from('K'), serverName: 'kafka' },
+    ...{ ca: pem, cert: Buffer.from(pem), key: Buffer.from(key), serverName: 'kafka' },
   })
   assert.deepEqual(kafkaOptions(flags({ tlsInsecureSkipVerify: true }), {}).tls, { insecureSkipVerify: true })
+  const wrong: [given: Partial<ConnectionFlags>, message: RegExp][] = [
+    [{ tlsCa: tlsFlags.tlsKey }, /--tls-ca: there is no certificate in .*key; PEM is wanted/],
+    [{ tlsCa: key }, /--tls-ca: there is no certificate in the text that it is given/],
+    [{ ...tlsFlags, tlsKey: tlsFlags.tlsCert }, /--tls-key: there is no private key in .*cert/],
+  ]
+  for (const [given, message] of wrong) assert.throws(() => kafkaOptions(flags(given), {}), message)
   const sasl = { mechanism: 'PLAIN', username: 'ada', password: 'secret' }
   assert.deepEqual(kafkaOptions(flags({ username: 'ada' }), { KAFKA_PASSWORD: 'secret' }).sasl, sasl)
   const fromFile = flags({ username: 'ada', passwordFile: file('password', 'secret\n') })
   assert.deepEqual(kafkaOptions(fromFile, { KAFKA_PASSWORD: 'other' }).sasl, sasl)
   assert.throws(() => kafkaOptions(flags({ brokers: [] }), {}), UsageError)
+  assert.throws(
+    () => kafkaOptions(flags({}), { KAFKA_PASSWORD: 'secret' }),
+    /There is a password and no user name: give --username, or set KAFKA_USERNAME/,
+  )
 })
 
 test('where to begin', () => {

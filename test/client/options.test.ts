@@ -25,13 +25,19 @@ test('addresses are read and written, IPv6 with brackets', () => {
   }
 })
 
+const certificate = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n'
+const key = '-----BEGIN EC PRIVATE KEY-----\nMHcC\n-----END EC PRIVATE KEY-----\n'
+
 test('what is wrong is named', () => {
   const wrong: [object, string][] = [
     [{}, 'kafka.brokers'],
     [{ brokers: [] }, 'kafka.brokers'],
     [{ brokers: ['a:1', 'a'] }, 'kafka.brokers[1]'],
     [{ brokers: 'a:1,a' }, 'kafka.brokers'],
-    [{ brokers: 'a:1', tls: { ca: ['x', ''] } }, 'kafka.tls.ca[1]'],
+    [{ brokers: 'a:1', tls: { ca: [certificate, ''] } }, 'kafka.tls.ca[1]'],
+    [{ brokers: 'a:1', tls: { ca: Buffer.from('garbage') } }, 'kafka.tls.ca'],
+    [{ brokers: 'a:1', tls: { cert: key, key } }, 'kafka.tls.cert'],
+    [{ brokers: 'a:1', tls: { cert: certificate, key: certificate } }, 'kafka.tls.key'],
     [{ brokers: 'a:1', broker: 'b' }, 'kafka.broker'],
     [{ brokers: 'a:1', requestTimeoutMs: 0 }, 'kafka.requestTimeoutMs'],
     [{ brokers: 'a:1', minBackoffMs: 5, maxBackoffMs: 4 }, 'kafka.maxBackoffMs'],
@@ -39,8 +45,8 @@ test('what is wrong is named', () => {
     [{ brokers: 'a:1', maxResponseBytes: 5 }, 'kafka.maxResponseBytes'],
     [{ brokers: 'a:1', dial: 'tcp' }, 'kafka.dial'],
     [{ brokers: 'a:1', tls: 'yes' }, 'kafka.tls'],
-    [{ brokers: 'a:1', tls: { cert: 'x' } }, 'kafka.tls.key'],
-    [{ brokers: 'a:1', tls: { key: 'x' } }, 'kafka.tls.cert'],
+    [{ brokers: 'a:1', tls: { cert: certificate } }, 'kafka.tls.key'],
+    [{ brokers: 'a:1', tls: { key } }, 'kafka.tls.cert'],
     [{ brokers: 'a:1', clock: 5 }, 'kafka.clock'],
     [{ brokers: 'a:1', clock: { now: () => 0 } }, 'kafka.clock.monotonic'],
     [{ brokers: 'a:1', random: { next: () => 0 } }, 'kafka.random.below'],
@@ -62,12 +68,16 @@ test('each message tells what was wrong, where, and what would be right', () => 
       'kafka: option tls must be true, false, or an object of its options, not a string',
     ],
     [
-      { brokers: 'a:1', tls: { cert: 'x' } },
+      { brokers: 'a:1', tls: { cert: certificate } },
       'kafka.tls: option key is missing: cert and key go together, give both or none',
     ],
     [
       { brokers: 'a:1', minBackoffMs: 5, maxBackoffMs: 4 },
       'kafka: option maxBackoffMs must be minBackoffMs (5) at least, not 4',
+    ],
+    [
+      { brokers: 'a:1', tls: { ca: '/etc/ca.pem' } },
+      'kafka.tls: option ca must be PEM text or its bytes, and there is no certificate in it; this looks like a path: give what the file holds, not "/etc/ca.pem"',
     ],
     [
       { brokers: 'a:1', clock: { now: () => 0 } },
