@@ -3,7 +3,7 @@
  * help, and rejects with the broker's reason; a call for several things rejects with PARTIAL_FAILURE, which tells
  * what became of each, when some failed.
  */
-import { checkItems, checkNames } from './admin/arguments.ts'
+import { checkGroup, checkItems, checkNames, checkOptions } from './admin/arguments.ts'
 import {
   type AlteredConfigs,
   alterConfigsOn,
@@ -105,26 +105,30 @@ export class Admin {
     topics: readonly NewTopic[],
     options: CreateTopicsOptions = {},
   ): Promise<CreatedTopic[]> {
+    checkOptions('createTopics', options)
     checkItems('topics', topics)
     return createTopicsOn(this.#cluster, topics, options)
   }
 
   /** Resolves when the controller has taken it; the brokers delete the records afterwards. */
   async deleteTopics(names: readonly string[], options: AdminCallOptions = {}): Promise<void> {
+    checkOptions('all', options)
     checkNames('names', names)
     return deleteTopicsOn(this.#cluster, names, options)
   }
 
   /** Partitions, leaders and replicas. @throws UNKNOWN_TOPIC_OR_PARTITION at once */
   async describeTopics(names: readonly string[], options: AdminCallOptions = {}): Promise<TopicMetadata[]> {
+    checkOptions('all', options)
     checkNames('names', names)
     return describeTopicsOn(this.#cluster, names, options)
   }
 
   /** Every topic that this client may see. */
-  listTopics(
+  async listTopics(
     options: AdminCallOptions & { readonly includeInternal?: boolean } = {},
   ): Promise<TopicMetadata[]> {
+    checkOptions('listTopics', options)
     return listTopicsOn(this.#cluster, options)
   }
 
@@ -133,6 +137,7 @@ export class Admin {
     topics: readonly NewPartitions[],
     options: AdminCallOptions & ValidateOption = {},
   ): Promise<void> {
+    checkOptions('createPartitions', options)
     checkItems('newPartitions', topics)
     return createPartitionsOn(this.#cluster, topics, options)
   }
@@ -142,6 +147,7 @@ export class Admin {
     queries: readonly OffsetQuery[],
     options: ListOffsetsOptions = {},
   ): Promise<FoundOffset[]> {
+    checkOptions('listOffsets', options)
     checkItems('queries', queries)
     return listOffsetsOn(this.#cluster, queries, options)
   }
@@ -151,12 +157,14 @@ export class Admin {
     partitions: readonly RecordsToDelete[],
     options: AdminCallOptions = {},
   ): Promise<DeletedRecords[]> {
+    checkOptions('all', options)
     checkItems('records', partitions)
     return deleteRecordsOn(this.#cluster, partitions, options)
   }
 
   /** Every group of every broker, by name. */
-  listGroups(options: ListGroupsOptions = {}): Promise<ListedGroup[]> {
+  async listGroups(options: ListGroupsOptions = {}): Promise<ListedGroup[]> {
+    checkOptions('listGroups', options)
     return listGroupsOn(this.#cluster, options)
   }
 
@@ -165,12 +173,14 @@ export class Admin {
     groupIds: readonly string[],
     options: AdminCallOptions = {},
   ): Promise<DescribedGroup[]> {
+    checkOptions('all', options)
     checkNames('groupIds', groupIds)
     return describeGroupsOn(this.#cluster, groupIds, options)
   }
 
   /** @throws NON_EMPTY_GROUP, GROUP_ID_NOT_FOUND */
   async deleteGroups(groupIds: readonly string[], options: AdminCallOptions = {}): Promise<void> {
+    checkOptions('all', options)
     checkNames('groupIds', groupIds)
     return deleteGroupsOn(this.#cluster, groupIds, options)
   }
@@ -180,12 +190,15 @@ export class Admin {
    * committed nothing.
    */
   async groupLag(groupId: string, options: GroupLagOptions = {}): Promise<GroupLag[]> {
-    checkItems('partitions', options.partitions ?? [])
+    checkGroup(groupId)
+    checkOptions('groupLag', options)
     return groupLagOn(this.#cluster, groupId, options)
   }
 
   /** What the group has committed, by topic and partition. */
-  groupOffsets(groupId: string, options: GroupOffsetsOptions = {}): Promise<GroupOffset[]> {
+  async groupOffsets(groupId: string, options: GroupOffsetsOptions = {}): Promise<GroupOffset[]> {
+    checkGroup(groupId)
+    checkOptions('groupOffsets', options)
     return groupOffsetsOn(this.#cluster, groupId, options)
   }
 
@@ -195,6 +208,8 @@ export class Admin {
     offsets: readonly NewGroupOffset[],
     options: AdminCallOptions = {},
   ): Promise<void> {
+    checkGroup(groupId)
+    checkOptions('all', options)
     checkItems('offsets', offsets)
     return alterGroupOffsetsOn(this.#cluster, groupId, { offsets, options })
   }
@@ -205,6 +220,8 @@ export class Admin {
     partitions: readonly TopicPartition[],
     options: AdminCallOptions = {},
   ): Promise<void> {
+    checkGroup(groupId)
+    checkOptions('all', options)
     checkItems('partitions', partitions)
     return deleteGroupOffsetsOn(this.#cluster, groupId, { partitions, options })
   }
@@ -213,6 +230,7 @@ export class Admin {
     resources: readonly ConfigResource[],
     options: DescribeConfigsOptions = {},
   ): Promise<DescribedConfigs[]> {
+    checkOptions('describeConfigs', options)
     checkItems('resources', resources)
     return describeConfigsOn(this.#cluster, resources, options)
   }
@@ -222,11 +240,13 @@ export class Admin {
     changes: readonly AlteredConfigs[],
     options: AdminCallOptions & ValidateOption = {},
   ): Promise<void> {
+    checkOptions('alterConfigs', options)
     checkItems('changes', changes)
     return alterConfigsOn(this.#cluster, changes, options)
   }
 
-  describeCluster(options: AdminCallOptions = {}): Promise<DescribedCluster> {
+  async describeCluster(options: AdminCallOptions = {}): Promise<DescribedCluster> {
+    checkOptions('all', options)
     return describeClusterOn(this.#cluster, options)
   }
 
@@ -235,6 +255,7 @@ export class Admin {
     partitions: readonly ProducersQuery[],
     options: AdminCallOptions = {},
   ): Promise<PartitionProducers[]> {
+    checkOptions('all', options)
     checkItems('partitions', partitions)
     return describeProducersOn(this.#cluster, partitions, options)
   }

@@ -1,6 +1,7 @@
 /** What is wrong with the arguments of an admin call is told before anything is sent. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { inspect } from 'node:util'
 import { startCluster } from '../../src/broker/index.ts'
 import { type Admin, Kafka, type OffsetPosition } from '../../src/index.ts'
 
@@ -52,11 +53,26 @@ const wrong: [call: keyof Admin, args: readonly unknown[], path: string, message
     'changes[0].configs',
     /a string, a number, a boolean, null, \{ append \} or \{ subtract \} for retention\.ms, not NaN/,
   ],
+  ['groupLag', [['g']], 'groupId', /must be a string, not \["g"\]/],
+  ['groupLag', [undefined], 'groupId', /must be a string, it is missing/],
+  ['groupOffsets', [5n], 'groupId', /must be a string, not 5/],
+  ['alterGroupOffsets', [undefined, []], 'groupId', /it is missing/],
+  ['deleteGroupOffsets', [{}, []], 'groupId', /not \{\}/],
+  ['createTopics', [[], { ifNotExist: true }], 'options.ifNotExist', /did you mean ifNotExists\?/],
+  ['createTopics', [[], { validateOnly: 1 }], 'options.validateOnly', /true or false, not 1/],
+  ['listTopics', [{ timeout: 5 }], 'options.timeout', /did you mean timeoutMs\?/],
+  ['groupLag', ['g', { timeoutMs: '5s' }], 'options.timeoutMs', /milliseconds from 1 .*, not "5s"/],
+  ['groupOffsets', ['g', { partitions: ['orders'] }], 'partitions[0]', /must be \{ topic, partition \}/],
+  ['listOffsets', [[], { isolation: 'committed' }], 'options.isolation', /"read_committed" or/],
+  ['describeCluster', [{ signal: new AbortController() }], 'options.signal', /an AbortSignal/],
+  ['listGroups', [{ states: 'Stable' }], 'options.states', /a list of names, not "Stable"/],
+  ['describeConfigs', [[], { names: [1] }], 'options.names[0]', /a string, not 1/],
+  ['deleteRecords', [[], 5], 'options', /must be \{ timeoutMs, signal \}, not 5/],
   ['groupLag', ['g', { partitions: [{ topic: 'orders' }] }], 'partitions[0].partition', /it is missing/],
 ]
 
 for (const [call, args, path, message] of wrong) {
-  test(`refused with the path: ${call}(${JSON.stringify(args).slice(1, -1)})`, async (t) => {
+  test(`refused with the path: ${call}(${inspect(args, { breakLength: Infinity }).slice(2, -2)})`, async (t) => {
     const cluster = await startCluster({ transport: 'memory', topics: { orders: 1 } })
     const kafka = new Kafka({ brokers: cluster.brokers, dial: cluster.dial })
     t.after(async () => {

@@ -4,7 +4,7 @@
  * call found is often given to the next; but one that looks like a field that is missing is taken for a mistake.
  */
 import { OttlaError } from '../../errors.ts'
-import { wrongArgument } from '../../util/arguments.ts'
+import { checkArguments, wrongArgument } from '../../util/arguments.ts'
 import { type Check, is, nearest, type Option, type OptionTable } from '../../util/options.ts'
 
 const optional = <T>(check: Check<T>, ...otherNames: string[]): Option<T | undefined> => ({
@@ -89,6 +89,42 @@ const tables = {
   resources: resource,
   changes: { ...resource, configs: required(valuesOf(change), 'configEntries', 'entries') },
 } satisfies { readonly [list: string]: OptionTable }
+
+const signal: Check<AbortSignal> = (value, fail) =>
+  value instanceof AbortSignal ? value : fail('an AbortSignal')
+const every = { timeoutMs: optional(is.milliseconds(1), 'timeout'), signal: optional(signal) }
+const validateOnly = optional(is.boolean)
+const isolation = optional(is.oneOf('read_committed', 'read_uncommitted'), 'isolationLevel')
+/** Looked at by `checkItems`. */
+const partitions = optional<unknown>((value) => value)
+const names = optional(is.list(text, 'names'))
+
+const optionsOf = {
+  all: every,
+  createTopics: { ...every, validateOnly, ifNotExists: optional(is.boolean) },
+  listTopics: { ...every, includeInternal: optional(is.boolean) },
+  createPartitions: { ...every, validateOnly },
+  listOffsets: { ...every, isolation },
+  listGroups: { ...every, states: names, types: names },
+  groupLag: { ...every, partitions, isolation },
+  groupOffsets: { ...every, partitions },
+  describeConfigs: { ...every, names },
+  alterConfigs: { ...every, validateOnly },
+} satisfies { readonly [call: string]: OptionTable }
+
+/** The last argument of a call; `all` is for those that take only what every call takes. @throws INVALID_ARGUMENT */
+export function checkOptions(call: keyof typeof optionsOf, options: unknown): void {
+  checkArguments('options', optionsOf[call], options)
+  const { partitions: chosen } = options as { readonly partitions?: unknown }
+  if (chosen !== undefined) checkItems('partitions', chosen)
+}
+
+/** @throws INVALID_ARGUMENT */
+export function checkGroup(groupId: unknown): void {
+  text(groupId, (expected) => {
+    throw wrongArgument('groupId', expected, groupId)
+  })
+}
 
 /** @throws INVALID_ARGUMENT, with the path of the field that is wrong */
 export function checkItems(list: keyof typeof tables, items: unknown): void {
