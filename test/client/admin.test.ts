@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { startCluster } from '../../src/broker/index.ts'
-import { Kafka } from '../../src/index.ts'
+
+import { BrokerError, Kafka } from '../../src/index.ts'
 import {
   describeCluster,
   describeGroups,
@@ -11,6 +12,7 @@ import {
   metadata,
 } from '../../src/protocol/messages/index.ts'
 import type { Api, ReceivedRequestOf } from '../../src/protocol/schema.ts'
+
 import { adminSuite } from './admin-suite.ts'
 import { FakeBroker } from './fake-broker.ts'
 import { metadataOf, rejection } from './support.ts'
@@ -87,4 +89,40 @@ test('older brokers: the cluster is described by its metadata, and a group that 
     brokers: [{ ...node, rack: null }],
   })
   await rejection(kafka.admin().describeGroups(['gone']), 'GROUP_ID_NOT_FOUND')
+})
+
+test('a topic that is not there is the same error from every call, and named in it', async (t) => {
+  const cluster = await startCluster({ transport: 'memory', autoCreateTopics: false })
+  const backoff = { minBackoffMs: 1, maxBackoffMs: 1 }
+  const kafka = new Kafka({ brokers: cluster.brokers, dial: cluster.dial, ...backoff })
+  t.after(async () => {
+    await kafka.stop()
+    await cluster.stop()
+  })
+  const admin = kafka.admin()
+  const place = { topic: 'gone', partition: 0 }
+  const calls: readonly (readonly [name: string, call: () => Promise<unknown>])[] = [
+    ['gone', () => admin.describeTopics(['gone'])],
+    ['gone', () => admin.deleteTopics(['gone'])],
+    ['gone', () => admin.createPartitions([{ topic: 'gone', count: 2 }])],
+    ['gone', () => admin.describeConfigs([{ type: 'topic', name: 'gone' }])],
+    ['gone', () => admin.alterConfigs([{ type: 'topic', name: 'gone', configs: { 'retention.ms': 1 } }])],
+    ['gone-0', () => admin.listOffsets([{ ...place, position: 'latest' }])],
+    ['gone-0', () => admin.deleteRecords([{ ...place, beforeOffset: 'latest' }])],
+    ['gone-0', () => admin.describeProducers([place])],
+    ['gone-0', () => admin.alterGroupOffsets('g', [{ ...place, offset: 0 }])],
+  ]
+  for (const [name, call] of calls) {
+    await assert.rejects(call(), (error) => {
+      assert.ok(error instanceof BrokerError, `${error}`)
+      const { code, errorCode, retriable, topic } = error
+      assert.deepEqual([code, errorCode, retriable, topic], ['UNKNOWN_TOPIC_OR_PARTITION', 3, true, 'gone'])
+      assert.match(error.message, new RegExp(` of (topic )?${name}[ :]`))
+      return true
+    })
+  }
+  await assert.rejects(admin.deleteTopics(['gone', 'away']), {
+    code: 'PARTIAL_FAILURE',
+    message: /^DeleteTopics: 2 of 2 failed: DeleteTopics of gone: UNKNOWN_TOPIC_OR_PARTITION \(3\): /,
+  })
 })

@@ -43,6 +43,8 @@ export interface AlteredConfigs extends ConfigResource {
 const resourceTypes = { topic: 2, broker: 4, group: 32 } as const
 const sources = { defaultConfig: 5, dynamicDefaultBroker: 3, staticBroker: 4 } as const
 const resourceName = ({ type, name }: ConfigResource) => `${type} ${name || '(default)'}`
+const concerned = ({ type, name }: ConfigResource) =>
+  type === 'topic' ? { topic: name } : type === 'group' ? { groupId: name } : {}
 const answerName = ({ resourceType, resourceName: name }: { resourceType: number; resourceName: string }) => {
   const type = (Object.keys(resourceTypes) as ConfigResource['type'][]).find(
     (one) => resourceTypes[one] === resourceType,
@@ -89,7 +91,8 @@ export function describeConfigsOn(
           outcome: ({ type, name }, answer): Outcome<DescribedConfigs> => {
             const { errorCode: code, errorMessage: brokerMessage } = answer
             const doing = `DescribeConfigs of ${resourceName({ type, name })}`
-            if (code !== 0) return { error: new BrokerError(code, doing, { brokerMessage }) }
+            if (code !== 0)
+              return { error: new BrokerError(code, doing, { ...concerned({ type, name }), brokerMessage }) }
             return { value: { type, name, entries: answer.configs.map((one) => entryOf(type, one)) } }
           },
         })
@@ -165,7 +168,7 @@ export async function alterConfigsOn(
             const doing = `IncrementalAlterConfigs of ${resourceName(item)}`
             return code === 0
               ? { value: undefined }
-              : { error: new BrokerError(code, doing, { brokerMessage }) }
+              : { error: new BrokerError(code, doing, { ...concerned(item), brokerMessage }) }
           },
         })
       },

@@ -1,11 +1,19 @@
 /** What a group has committed: OffsetFetch (API key 9), OffsetCommit (8), OffsetDelete (47). */
 import { OttlaError } from '../../errors.ts'
-import { BrokerError, errorCode } from '../../protocol/error-codes.ts'
+import { type BrokerError, errorCode } from '../../protocol/error-codes.ts'
 import { offsetCommit, offsetDelete, offsetFetch } from '../../protocol/messages/index.ts'
 import type { ResponseOf } from '../../protocol/schema.ts'
 import type { Cluster } from '../cluster.ts'
 import { type AdminCallOptions, type Asking, callItems, type Outcome, PartialFailureError } from './items.ts'
-import { byPlace, byTopic, outcomesOf, partitionName, type TopicPartition, toCoordinator } from './routes.ts'
+import {
+  byPlace,
+  byTopic,
+  outcomesOf,
+  partitionName,
+  refused,
+  type TopicPartition,
+  toCoordinator,
+} from './routes.ts'
 
 export interface GroupOffset extends TopicPartition {
   readonly offset: number
@@ -75,13 +83,13 @@ async function askOffsets(
   const response = await connection.request(offsetFetch, { ...body, ...stability }, { version, timeoutMs })
   const group = version >= BATCHED ? response.groups[0] : response
   const code = group?.errorCode ?? 0
-  if (group === undefined || code !== 0) return { error: new BrokerError(code, 'OffsetFetch', { groupId }) }
+  if (group === undefined || code !== 0) return { error: refused(code, 'OffsetFetch', { groupId }) }
   const offsets: GroupOffset[] = []
   for (const { name: topic, partitions: fetched } of group.topics as FetchedTopic[]) {
     for (const one of fetched) {
       const { partitionIndex: partition, committedOffset: offset } = one
       if (one.errorCode !== 0) {
-        return { error: new BrokerError(one.errorCode, 'OffsetFetch', { groupId, topic, partition }) }
+        return { error: refused(one.errorCode, 'OffsetFetch', { groupId, topic, partition }) }
       }
       const { committedLeaderEpoch: leaderEpoch, metadata } = one
       if (offset >= 0) offsets.push({ topic, partition, offset, leaderEpoch, metadata: metadata ?? '' })
@@ -127,7 +135,7 @@ function callPartitions<T extends TopicPartition>(
           subject: partitionName,
           outcome: ({ topic, partition }, code) => {
             if (code === 0) return { value: undefined }
-            const error = new BrokerError(code, doing, { groupId, topic, partition })
+            const error = refused(code, doing, { groupId, topic, partition })
             return { error: call.translate?.(error) ?? error }
           },
         }),

@@ -1,10 +1,10 @@
 /** Consumer groups: ListGroups (API key 16), DescribeGroups (15), DeleteGroups (42). */
-import { BrokerError, errorCode } from '../../protocol/error-codes.ts'
+import { errorCode } from '../../protocol/error-codes.ts'
 import { assignment, decodeConsumerProtocol } from '../../protocol/messages/consumer-protocol.ts'
 import { deleteGroups, describeGroups, listGroups } from '../../protocol/messages/index.ts'
 import type { Cluster } from '../cluster.ts'
 import { type AdminCallOptions, callItems, type Outcome } from './items.ts'
-import { outcomesOf, type TopicPartition, toCoordinator } from './routes.ts'
+import { outcomesOf, refused, type TopicPartition, toCoordinator } from './routes.ts'
 
 export interface ListedGroup {
   readonly groupId: string
@@ -42,7 +42,7 @@ export async function listGroupsOn(cluster: Cluster, options: ListGroupsOptions)
         }
         const response = await connection.request(listGroups, body, { timeoutMs })
         if (response.errorCode === 0) return [{ value: response.groups }]
-        return [{ error: new BrokerError(response.errorCode, `ListGroups at node ${broker?.nodeId}`) }]
+        return [{ error: refused(response.errorCode, `ListGroups at node ${broker?.nodeId}`) }]
       },
     },
     options,
@@ -99,8 +99,7 @@ export function describeGroupsOn(
             const { errorMessage: brokerMessage } = answer
             // Brokers before 4.0 call a group that does not exist dead (KIP-1043).
             const code = answer.groupState === 'Dead' ? errorCode.GROUP_ID_NOT_FOUND : answer.errorCode
-            if (code !== 0)
-              return { error: new BrokerError(code, 'DescribeGroups', { groupId, brokerMessage }) }
+            if (code !== 0) return { error: refused(code, 'DescribeGroups', { groupId, brokerMessage }) }
             const { groupState: state, protocolType, protocolData: protocol } = answer
             const members = answer.members.map(({ memberMetadata: _, memberAssignment, ...member }) => ({
               ...member,
@@ -142,7 +141,7 @@ export async function deleteGroupsOn(
         return outcomesOf(items, answers, {
           subject: (groupId) => groupId,
           outcome: (groupId, { errorCode: code }) =>
-            code === 0 ? { value: undefined } : { error: new BrokerError(code, 'DeleteGroups', { groupId }) },
+            code === 0 ? { value: undefined } : { error: refused(code, 'DeleteGroups', { groupId }) },
         })
       },
     },

@@ -46,6 +46,8 @@ export interface ItemCall<T, R> {
   /** One outcome per item, in their order. */
   readonly ask: (asking: Asking, items: readonly T[]) => Promise<readonly Outcome<R>[]>
   readonly isIdempotent: boolean
+  /** Errors that are told at once though they may pass by themselves. Default none. */
+  readonly isFinal?: (error: OttlaError) => boolean
 }
 
 /** Several things were asked for and not all succeeded. */
@@ -55,7 +57,10 @@ export class PartialFailureError extends OttlaError {
 
   constructor(doing: string, results: PartialFailureError['results']) {
     const failed = results.filter(({ error }) => error !== undefined)
-    const reasons = failed.slice(0, 3).map(({ subject, error }) => `${subject}: ${error?.message}`)
+    const reasons = failed.slice(0, 3).map(({ subject, error }) => {
+      const message = `${error?.message}`
+      return message.includes(` of ${subject}`) ? message : `${subject}: ${message}`
+    })
     const more = failed.length > 3 ? `; and ${failed.length - 3} more` : ''
     const message = `${doing}: ${failed.length} of ${results.length} failed: ${reasons.join('; ')}${more}`
     super('PARTIAL_FAILURE', message, { cause: failed[0]?.error })
@@ -85,7 +90,7 @@ export async function callItems<T, R>(
     await untilAborted(round, signal, () =>
       options.signal?.aborted ? aborted(call.doing, options.signal) : signal.reason,
     )
-    pending = pending.filter((index) => mayPass(outcomes[index] as Outcome<R>, call.isIdempotent, attempt))
+    pending = pending.filter((index) => mayPass(call, outcomes[index] as Outcome<R>, attempt))
     const delayMs = backoffMs(attempt, { minMs, maxMs }, random)
     if (pending.length === 0 || clock.monotonic() + delayMs >= deadline) break
     // Cut short by a signal: the next round says so.
@@ -138,8 +143,9 @@ function asOttlaError(error: unknown): OttlaError {
   throw error
 }
 
-function mayPass<R>(outcome: Outcome<R>, isIdempotent: boolean, attempt: number): boolean {
-  if (!('error' in outcome) || !outcome.error.retriable) return false
+function mayPass<T, R>(call: ItemCall<T, R>, outcome: Outcome<R>, attempt: number): boolean {
+  const { isIdempotent, isFinal } = call
+  if (!('error' in outcome) || !outcome.error.retriable || isFinal?.(outcome.error)) return false
   // What changes topics is asked of the controller, which knows them all.
   if (outcome.error.code === 'UNKNOWN_TOPIC_OR_PARTITION') return isIdempotent && attempt < UNKNOWN_ATTEMPTS
   return isIdempotent || !LOST.has(outcome.error.code)

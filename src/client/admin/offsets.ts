@@ -1,9 +1,8 @@
 /** What is in the partitions: ListOffsets (API key 2), DeleteRecords (21), DescribeProducers (61). */
-import { BrokerError } from '../../protocol/error-codes.ts'
 import { deleteRecords, describeProducers, listOffsets } from '../../protocol/messages/index.ts'
 import type { Cluster } from '../cluster.ts'
 import { type AdminCallOptions, type Asking, callItems, type Outcome } from './items.ts'
-import { byTopic, outcomesOf, partitionName, type TopicPartition, toLeader } from './routes.ts'
+import { byTopic, outcomesOf, partitionName, refused, type TopicPartition, toLeader } from './routes.ts'
 import { patience } from './topics.ts'
 
 export type OffsetPosition =
@@ -102,7 +101,7 @@ async function askOffsets(
     ): Outcome<FoundOffset> =>
       code === 0
         ? { value: { topic, partition, offset, timestamp, leaderEpoch } }
-        : { error: new BrokerError(code, 'ListOffsets', { topic, partition }) },
+        : { error: refused(code, 'ListOffsets', { topic, partition }) },
   })
 }
 
@@ -148,7 +147,7 @@ export function deleteRecordsOn(
           outcome: ({ topic, partition }, { errorCode: code, lowWatermark }): Outcome<DeletedRecords> =>
             code === 0
               ? { value: { topic, partition, lowWatermark } }
-              : { error: new BrokerError(code, 'DeleteRecords', { topic, partition }) },
+              : { error: refused(code, 'DeleteRecords', { topic, partition }) },
         })
       },
     },
@@ -210,7 +209,7 @@ export function describeProducersOn(
             const { errorCode: code, errorMessage: brokerMessage } = answer
             if (code !== 0) {
               return {
-                error: new BrokerError(code, 'DescribeProducers', { topic, partition, brokerMessage }),
+                error: refused(code, 'DescribeProducers', { topic, partition, brokerMessage }),
               }
             }
             const producers = answer.activeProducers.map(({ currentTxnStartOffset, ...producer }) => ({

@@ -9,6 +9,20 @@ export interface TopicPartition {
   readonly partition: number
 }
 
+/** A broker's refusal, with what it is about in the message. */
+export function refused(
+  code: number,
+  doing: string,
+  fields: ConstructorParameters<typeof BrokerError>[2] = {},
+): BrokerError {
+  const { topic, partition, groupId } = fields
+  const names = [
+    ...(topic === undefined ? [] : [partition === undefined ? topic : `${topic}-${partition}`]),
+    ...(groupId === undefined ? [] : [`group ${groupId}`]),
+  ]
+  return new BrokerError(code, names.length === 0 ? doing : `${doing} of ${names.join(' of ')}`, fields)
+}
+
 export const partitionName = ({ topic, partition }: TopicPartition): string => `${topic}-${partition}`
 
 /** By topic, then by partition. */
@@ -31,12 +45,12 @@ export const toLeader =
     await cluster.refresh({ topics: [topic] })
     const metadata = cluster.topic(topic)
     const code = metadata?.errorCode ?? errorCode.UNKNOWN_TOPIC_OR_PARTITION
-    if (metadata === undefined || code !== 0) throw new BrokerError(code, doing, { topic, partition })
+    if (metadata === undefined || code !== 0) throw refused(code, doing, { topic, partition })
     const found = metadata.partitions[partition]
     if (found === undefined) {
-      throw new BrokerError(errorCode.UNKNOWN_TOPIC_OR_PARTITION, doing, { topic, partition })
+      throw refused(errorCode.UNKNOWN_TOPIC_OR_PARTITION, doing, { topic, partition })
     }
-    if (found.leaderId < 0) throw new BrokerError(errorCode.LEADER_NOT_AVAILABLE, doing, { topic, partition })
+    if (found.leaderId < 0) throw refused(errorCode.LEADER_NOT_AVAILABLE, doing, { topic, partition })
     return found.leaderId
   }
 

@@ -1,6 +1,5 @@
 /** Topics: CreateTopics (API key 19), DeleteTopics (20), Metadata (3), CreatePartitions (37). */
-import { OttlaError } from '../../errors.ts'
-import { BrokerError, errorCode } from '../../protocol/error-codes.ts'
+import { type BrokerError, errorCode } from '../../protocol/error-codes.ts'
 import { createPartitions, createTopics, deleteTopics, metadata } from '../../protocol/messages/index.ts'
 import { zeroUuid } from '../../protocol/schema.ts'
 import type { Cluster } from '../cluster.ts'
@@ -15,7 +14,7 @@ import {
   PartialFailureError,
   shareOf,
 } from './items.ts'
-import { outcomesOf, toController } from './routes.ts'
+import { outcomesOf, refused, toController } from './routes.ts'
 
 export interface NewTopic {
   readonly name: string
@@ -171,7 +170,7 @@ async function askToCreate(
     outcome: ({ name }, answer): Outcome<CreatedTopic | undefined> => {
       const { errorCode: code, errorMessage: brokerMessage, topicId } = answer
       if (ifNotExists && code === errorCode.TOPIC_ALREADY_EXISTS) return { value: undefined }
-      if (code !== 0) return { error: new BrokerError(code, 'CreateTopics', { topic: name, brokerMessage }) }
+      if (code !== 0) return { error: refused(code, 'CreateTopics', { topic: name, brokerMessage }) }
       const { numPartitions: partitions, replicationFactor: replicas } = answer
       return { value: { name, topicId, partitions, replicas } }
     },
@@ -203,7 +202,7 @@ export async function deleteTopicsOn(
           outcome: (topic, { errorCode: code, errorMessage: brokerMessage }) =>
             code === 0
               ? { value: undefined }
-              : { error: new BrokerError(code, 'DeleteTopics', { topic, brokerMessage }) },
+              : { error: refused(code, 'DeleteTopics', { topic, brokerMessage }) },
         })
       },
     },
@@ -239,7 +238,7 @@ export async function createPartitionsOn(
           outcome: ({ topic }, { errorCode: code, errorMessage: brokerMessage }) =>
             code === 0
               ? { value: undefined }
-              : { error: new BrokerError(code, 'CreatePartitions', { topic, brokerMessage }) },
+              : { error: refused(code, 'CreatePartitions', { topic, brokerMessage }) },
         })
       },
     },
@@ -256,7 +255,11 @@ export function describeTopicsOn(
   names: readonly string[],
   options: AdminCallOptions,
 ): Promise<TopicMetadata[]> {
-  return callItems(cluster, topicsCall(cluster, names, unknownAtOnce), options)
+  return callItems(
+    cluster,
+    topicsCall<never>(cluster, names, (error) => ({ error })),
+    options,
+  )
 }
 
 /** The same, with undefined for a topic that is not there. */
@@ -280,6 +283,9 @@ const topicsCall = <R>(
   subject: (name) => name,
   route: () => -1,
   isIdempotent: true,
+  // Who asks what there is wants to be told that there is nothing, not to wait until there is.
+  isFinal: ({ code, topic }) =>
+    code === 'UNKNOWN_TOPIC_OR_PARTITION' && topic !== undefined && !cluster.recentTopics.has(topic),
   ask: async (asking, items) => {
     const topics = items.map((name) => ({ name }))
     const cache = await ask(asking, topics)
@@ -287,7 +293,7 @@ const topicsCall = <R>(
       const known = cache.topic(topic)
       const code = known?.errorCode ?? errorCode.UNKNOWN_TOPIC_OR_PARTITION
       if (known !== undefined && code === 0) return { value: known }
-      const error = new BrokerError(code, 'Metadata', { topic })
+      const error = refused(code, 'Metadata', { topic })
       const isUnknown = code === errorCode.UNKNOWN_TOPIC_OR_PARTITION && !cluster.recentTopics.has(topic)
       return isUnknown ? unknown(error) : { error }
     })
@@ -323,8 +329,3 @@ async function ask(
   cache.apply(response, 0)
   return cache
 }
-
-/** Who asks what there is wants to be told that there is nothing, not to wait until there is. */
-const unknownAtOnce = ({ code, message, topic }: BrokerError): { error: OttlaError } => ({
-  error: new OttlaError(code, message, { topic: topic as string, retriable: false }),
-})
