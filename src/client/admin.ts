@@ -112,14 +112,14 @@ export class Admin {
 
   /** Resolves when the controller has taken it; the brokers delete the records afterwards. */
   async deleteTopics(names: readonly string[], options: AdminCallOptions = {}): Promise<void> {
-    checkOptions('all', options)
+    checkOptions('deleteTopics', options)
     checkNames('names', names)
     return deleteTopicsOn(this.#cluster, names, options)
   }
 
   /** Partitions, leaders and replicas. @throws UNKNOWN_TOPIC_OR_PARTITION at once */
   async describeTopics(names: readonly string[], options: AdminCallOptions = {}): Promise<TopicMetadata[]> {
-    checkOptions('all', options)
+    checkOptions('describeTopics', options)
     checkNames('names', names)
     return describeTopicsOn(this.#cluster, names, options)
   }
@@ -157,7 +157,7 @@ export class Admin {
     partitions: readonly RecordsToDelete[],
     options: AdminCallOptions = {},
   ): Promise<DeletedRecords[]> {
-    checkOptions('all', options)
+    checkOptions('deleteRecords', options)
     checkItems('records', partitions)
     return deleteRecordsOn(this.#cluster, partitions, options)
   }
@@ -173,14 +173,14 @@ export class Admin {
     groupIds: readonly string[],
     options: AdminCallOptions = {},
   ): Promise<DescribedGroup[]> {
-    checkOptions('all', options)
+    checkOptions('describeGroups', options)
     checkNames('groupIds', groupIds)
     return describeGroupsOn(this.#cluster, groupIds, options)
   }
 
   /** @throws NON_EMPTY_GROUP, GROUP_ID_NOT_FOUND */
   async deleteGroups(groupIds: readonly string[], options: AdminCallOptions = {}): Promise<void> {
-    checkOptions('all', options)
+    checkOptions('deleteGroups', options)
     checkNames('groupIds', groupIds)
     return deleteGroupsOn(this.#cluster, groupIds, options)
   }
@@ -209,7 +209,7 @@ export class Admin {
     options: AdminCallOptions = {},
   ): Promise<void> {
     checkGroup(groupId)
-    checkOptions('all', options)
+    checkOptions('alterGroupOffsets', options)
     checkItems('offsets', offsets)
     return alterGroupOffsetsOn(this.#cluster, groupId, { offsets, options })
   }
@@ -221,7 +221,7 @@ export class Admin {
     options: AdminCallOptions = {},
   ): Promise<void> {
     checkGroup(groupId)
-    checkOptions('all', options)
+    checkOptions('deleteGroupOffsets', options)
     checkItems('partitions', partitions)
     return deleteGroupOffsetsOn(this.#cluster, groupId, { partitions, options })
   }
@@ -246,7 +246,7 @@ export class Admin {
   }
 
   async describeCluster(options: AdminCallOptions = {}): Promise<DescribedCluster> {
-    checkOptions('all', options)
+    checkOptions('describeCluster', options)
     return describeClusterOn(this.#cluster, options)
   }
 
@@ -255,7 +255,7 @@ export class Admin {
     partitions: readonly ProducersQuery[],
     options: AdminCallOptions = {},
   ): Promise<PartitionProducers[]> {
-    checkOptions('all', options)
+    checkOptions('describeProducers', options)
     checkItems('partitions', partitions)
     return describeProducersOn(this.#cluster, partitions, options)
   }

@@ -15,7 +15,7 @@ export function checkArguments(path: string, table: OptionTable, given: unknown)
     throw wrongArgument(path, `{ ${known.join(', ')} }`, given)
   }
   for (const name of Object.keys(given))
-    if (!Object.hasOwn(table, name)) throw unknownField(path, name, table)
+    if (!Object.hasOwn(table, name)) throw unknownField(path, name, known)
   for (const [name, option] of Object.entries(table)) {
     const value = (given as Readonly<Record<string, unknown>>)[name]
     if (value === undefined && 'default' in option) continue
@@ -25,11 +25,8 @@ export function checkArguments(path: string, table: OptionTable, given: unknown)
   }
 }
 
-function unknownField(path: string, name: string, table: OptionTable): OttlaError {
-  const known = Object.keys(table)
-  const same = known.find((each) => table[each]?.otherNames?.includes(name))
-  const meant = same === undefined ? advice(name, known) : `did you mean ${same}?`
-  const message = `${path}.${name} is not known; ${meant}`
+function unknownField(path: string, name: string, known: readonly string[]): OttlaError {
+  const message = `${path}.${name} is not known; ${advice(name, known)}`
   return new OttlaError('INVALID_ARGUMENT', message, { path: `${path}.${name}` })
 }
 

@@ -58,16 +58,16 @@ const wrong: [call: keyof Admin, args: readonly unknown[], path: string, message
   ['groupOffsets', [5n], 'groupId', /must be a string, not 5/],
   ['alterGroupOffsets', [undefined, []], 'groupId', /it is missing/],
   ['deleteGroupOffsets', [{}, []], 'groupId', /not \{\}/],
-  ['createTopics', [[], { ifNotExist: true }], 'options.ifNotExist', /did you mean ifNotExists\?/],
-  ['createTopics', [[], { validateOnly: 1 }], 'options.validateOnly', /true or false, not 1/],
-  ['listTopics', [{ timeout: 5 }], 'options.timeout', /did you mean timeoutMs\?/],
-  ['groupLag', ['g', { timeoutMs: '5s' }], 'options.timeoutMs', /milliseconds from 1 .*, not "5s"/],
+  ['createTopics', [[], { ifNotExist: true }], 'admin.createTopics.ifNotExist', /did you mean ifNotExists\?/],
+  ['createTopics', [[], { validateOnly: 1 }], 'admin.createTopics.validateOnly', /true or false, not 1/],
+  ['listTopics', [{ timeout: 5 }], 'admin.listTopics.timeout', /did you mean timeoutMs\?/],
+  ['groupLag', ['g', { timeoutMs: '5s' }], 'admin.groupLag.timeoutMs', /milliseconds from 1 .*, not "5s"/],
   ['groupOffsets', ['g', { partitions: ['orders'] }], 'partitions[0]', /must be \{ topic, partition \}/],
-  ['listOffsets', [[], { isolation: 'committed' }], 'options.isolation', /"read_committed" or/],
-  ['describeCluster', [{ signal: new AbortController() }], 'options.signal', /an AbortSignal/],
-  ['listGroups', [{ states: 'Stable' }], 'options.states', /a list of names, not "Stable"/],
-  ['describeConfigs', [[], { names: [1] }], 'options.names[0]', /a string, not 1/],
-  ['deleteRecords', [[], 5], 'options', /must be \{ timeoutMs, signal \}, not 5/],
+  ['listOffsets', [[], { isolation: 'committed' }], 'admin.listOffsets.isolation', /"read_committed" or/],
+  ['describeCluster', [{ signal: new AbortController() }], 'admin.describeCluster.signal', /an AbortSignal/],
+  ['listGroups', [{ states: 'Stable' }], 'admin.listGroups.states', /a list of names, not "Stable"/],
+  ['describeConfigs', [[], { names: [1] }], 'admin.describeConfigs.names[0]', /a string, not 1/],
+  ['deleteRecords', [[], 5], 'admin.deleteRecords', /the options must be an object, not 5/],
   ['groupLag', ['g', { partitions: [{ topic: 'orders' }] }], 'partitions[0].partition', /it is missing/],
 ]
 
@@ -83,7 +83,11 @@ for (const [call, args, path, message] of wrong) {
       string,
       (...given: readonly unknown[]) => Promise<unknown>
     >
-    await assert.rejects(async () => admin[call]?.(...args), { code: 'INVALID_ARGUMENT', path, message })
+    await assert.rejects(async () => admin[call]?.(...args), {
+      code: path.startsWith('admin.') ? 'INVALID_OPTION' : 'INVALID_ARGUMENT',
+      path,
+      message,
+    })
   })
 }
 

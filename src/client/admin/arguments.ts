@@ -4,8 +4,8 @@
  * call found is often given to the next; but one that looks like a field that is missing is taken for a mistake.
  */
 import { OttlaError } from '../../errors.ts'
-import { checkArguments, wrongArgument } from '../../util/arguments.ts'
-import { type Check, is, nearest, type Option, type OptionTable } from '../../util/options.ts'
+import { wrongArgument } from '../../util/arguments.ts'
+import { type Check, is, nearest, type Option, type OptionTable, resolveOptions } from '../../util/options.ts'
 
 const optional = <T>(check: Check<T>, ...otherNames: string[]): Option<T | undefined> => ({
   check,
@@ -90,8 +90,12 @@ const tables = {
   changes: { ...resource, configs: required(valuesOf(change), 'configEntries', 'entries') },
 } satisfies { readonly [list: string]: OptionTable }
 
-const signal: Check<AbortSignal> = (value, fail) =>
-  value instanceof AbortSignal ? value : fail('an AbortSignal')
+/** Of this realm or another. */
+const signal: Check<AbortSignal> = (value, fail) => {
+  const given = value as Partial<AbortSignal> | null
+  const isSignal = typeof given?.aborted === 'boolean' && typeof given.addEventListener === 'function'
+  return isSignal ? (value as AbortSignal) : fail('an AbortSignal')
+}
 const every = { timeoutMs: optional(is.milliseconds(1), 'timeout'), signal: optional(signal) }
 const validateOnly = optional(is.boolean)
 const isolation = optional(is.oneOf('read_committed', 'read_uncommitted'), 'isolationLevel')
@@ -99,8 +103,8 @@ const isolation = optional(is.oneOf('read_committed', 'read_uncommitted'), 'isol
 const partitions = optional<unknown>((value) => value)
 const names = optional(is.list(text, 'names'))
 
-const optionsOf = {
-  all: every,
+/** Of the calls that take more than every call takes. */
+const optionsOf: { readonly [call: string]: OptionTable } = {
   createTopics: { ...every, validateOnly, ifNotExists: optional(is.boolean) },
   listTopics: { ...every, includeInternal: optional(is.boolean) },
   createPartitions: { ...every, validateOnly },
@@ -110,12 +114,13 @@ const optionsOf = {
   groupOffsets: { ...every, partitions },
   describeConfigs: { ...every, names },
   alterConfigs: { ...every, validateOnly },
-} satisfies { readonly [call: string]: OptionTable }
+}
 
-/** The last argument of a call; `all` is for those that take only what every call takes. @throws INVALID_ARGUMENT */
-export function checkOptions(call: keyof typeof optionsOf, options: unknown): void {
-  checkArguments('options', optionsOf[call], options)
-  const { partitions: chosen } = options as { readonly partitions?: unknown }
+/** The last argument of a call. @throws INVALID_OPTION, and INVALID_ARGUMENT for what is wrong with its partitions */
+export function checkOptions(call: string, options: unknown): void {
+  const table: OptionTable = optionsOf[call] ?? every
+  const resolved: Readonly<Record<string, unknown>> = resolveOptions(`admin.${call}`, table, options)
+  const chosen = resolved['partitions']
   if (chosen !== undefined) checkItems('partitions', chosen)
 }
 
