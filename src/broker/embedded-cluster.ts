@@ -296,7 +296,10 @@ export class EmbeddedCluster {
 
   #node(nodeId: number): Running {
     const running = this.#running.get(nodeId)
-    if (running === undefined) throw invalid(`there is no node ${nodeId}`)
+    if (running === undefined) {
+      const ids = [...this.#running.keys()].join(', ')
+      throw invalid(`there is no node ${JSON.stringify(nodeId)}; there are ${ids}`)
+    }
     return running
   }
 

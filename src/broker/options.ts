@@ -85,7 +85,7 @@ const configs: Check<Configs> = (value, fail) => {
   for (const [name, one] of Object.entries(given)) {
     const text = String(one)
     const why = refusedBrokerConfig(name, text)
-    if (why !== undefined) return fail(`Kafka's broker configs: ${why}`)
+    if (why !== undefined) return fail(`as Kafka has it: ${why}`, one, `.${name}`)
     texts[name] = text
   }
   return texts
@@ -162,7 +162,7 @@ const optionTable = {
   brokers: required(is.integer(1, 100), 1),
   topics: required(topics, {}),
   transport: required(is.oneOf('tcp', 'memory'), 'tcp'),
-  listen: required(resolveListen, resolveListen({})),
+  listen: { ...required(resolveListen, resolveListen({})), otherNames: ['port', 'host', 'advertisedHost'] },
   autoCreateTopics: required(is.boolean, true),
   defaultPartitions: optional(is.integer(1, 10_000)),
   defaultReplicas: optional(is.integer(1, 100)),

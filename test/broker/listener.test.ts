@@ -251,7 +251,15 @@ test('a cluster that cannot start leaves nothing listening', async () => {
 
 test('wrong options are refused with what would be right', async () => {
   await assert.rejects(startCluster({ broker: 3 } as object), { code: 'INVALID_OPTION', message: /brokers/ })
-  await assert.rejects(startCluster({ configs: { 'no.such.config': 1 } }), { code: 'INVALID_OPTION' })
+  await assert.rejects(startCluster({ port: 9092 } as object), { message: /did you mean listen\?/ })
+  await assert.rejects(startCluster({ configs: { 'no.such.config': 1 } }), {
+    code: 'INVALID_OPTION',
+    path: 'startCluster.configs.no.such.config',
+    message: /option configs\.no\.such\.config must be as Kafka has it: Unknown broker config.*, not 1$/,
+  })
+  await withCluster({ brokers: 2 }, async ({ cluster }) => {
+    await assert.rejects(cluster.stopNode('1' as never), { message: 'there is no node "1"; there are 1, 2' })
+  })
   await assert.rejects(startCluster({ topics: { 'a b': 1 } }), { code: 'INVALID_ARGUMENT' })
   await assert.rejects(startCluster({ topics: { t: 0 } }), { code: 'INVALID_ARGUMENT' })
 })

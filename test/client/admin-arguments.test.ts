@@ -24,6 +24,12 @@ const wrong: [call: keyof Admin, args: readonly unknown[], path: string, message
     'topics[0].configs',
     /a string, a number or a boolean for retention\.ms, not null/,
   ],
+  [
+    'createTopics',
+    [[{ name: 'a', configs: { 'retention.ms': undefined } }]],
+    'topics[0].configs',
+    /a string, a number or a boolean for retention\.ms, it is missing/,
+  ],
   ['createPartitions', [[{ topic: 'orders' }]], 'newPartitions[0].count', /a whole number, it is missing/],
   ['describeTopics', ['orders'], 'names', /a list of names, not "orders"/],
   ['deleteTopics', [['orders', 1]], 'names[1]', /a string, not 1/],

@@ -162,7 +162,8 @@ function checkFields(path: string, table: OptionTable, item: unknown): void {
   for (const [name, option] of Object.entries(table)) {
     const value = fields[name]
     if (value === undefined && 'default' in option) continue
-    option.check(value, (expected, part = value, place = '') => {
+    option.check(value, (expected, ...found) => {
+      const [part, place = ''] = found.length === 0 ? [value] : found
       throw wrongArgument(`${path}.${name}${place}`, expected, part)
     })
   }
