@@ -111,7 +111,7 @@ const optionsOf: { readonly [call: string]: OptionTable } = {
   listOffsets: { ...every, isolation },
   listGroups: { ...every, states: names, types: names },
   groupLag: { ...every, partitions, isolation },
-  groupOffsets: { ...every, partitions },
+  groupOffsets: { ...every, partitions, requireStable: optional(is.boolean) },
   describeConfigs: { ...every, names },
   alterConfigs: { ...every, validateOnly },
 }
