@@ -12,7 +12,7 @@ import { Consumer, type ConsumerOptions } from './consumer/consumer.ts'
 import { OttlaError } from './errors.ts'
 import { Producer } from './producer/producer.ts'
 import type { ProducerOptions } from './producer/producer-options.ts'
-import { timeoutOf } from './util/call-options.ts'
+import { stopping } from './util/call-options.ts'
 import { tokenFromFile } from './util/token-file.ts'
 
 export type KafkaOptions = ClientOptions
@@ -52,7 +52,7 @@ export class Kafka {
    * @throws INVALID_OPTION
    */
   static fromEnv(overrides: Partial<KafkaOptions> = {}, environment: Environment = process.env): Kafka {
-    const options = { ...optionsFromEnv(environment), ...overrides }
+    const options = { ...optionsFromEnv(environment, overrides), ...overrides }
     if (options.brokers === undefined)
       throw wrongVariable('KAFKA_BROKERS', 'set: host:port, or several with commas')
     return new Kafka({ ...options, brokers: options.brokers })
@@ -80,19 +80,16 @@ export class Kafka {
    * Stops everything that this Kafka made, consumers before producers, because handlers may still send; the newest
    * first among each. Then closes its connections. Idempotent.
    *
-   * They end one after the other, and each drains for up to `timeoutMs` (default: its own, 30,000 for a producer). A consumer that failed while it ran has told so
-   * through its `run`; here that is no error.
+   * They end one after the other, and each drains for up to `timeoutMs` (default: its own, 30,000 for a producer). A
+   * consumer that failed while it ran has told so through its `run`; here that is no error.
    *
-   * @throws INVALID_OPTION, and goes on
+   * @throws INVALID_OPTION when it is over: it stops whatever is wrong with the options
    */
-  stop(options: { readonly timeoutMs?: number } = {}): Promise<void> {
-    try {
-      timeoutOf('kafka.stop', options)
-    } catch (error) {
-      return Promise.reject(error)
-    }
-    this.#stopping ??= this.#stop(options)
-    return this.#stopping
+  stop(options?: { readonly timeoutMs?: number }): Promise<void> {
+    return stopping('kafka.stop', options, (timeoutMs) => {
+      this.#stopping ??= this.#stop(timeoutMs === undefined ? {} : { timeoutMs })
+      return this.#stopping
+    })
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -121,16 +118,15 @@ export class Kafka {
   }
 }
 
-function optionsFromEnv(environment: {
-  readonly [name: string]: string | undefined
-}): Record<string, unknown> {
+/** What is overridden is not looked at: it may be incomplete in the environment, or be about something else. */
+function optionsFromEnv(environment: Environment, overrides: Partial<KafkaOptions>): Record<string, unknown> {
   const { KAFKA_BROKERS, KAFKA_CLIENT_ID, KAFKA_RACK } = environment
   return {
     ...(KAFKA_BROKERS ? { brokers: KAFKA_BROKERS } : {}),
     ...(KAFKA_CLIENT_ID ? { clientId: KAFKA_CLIENT_ID } : {}),
     ...(KAFKA_RACK ? { rack: KAFKA_RACK } : {}),
     ...tlsFromEnv(environment),
-    ...saslFromEnv(environment),
+    ...(overrides.sasl === undefined ? saslFromEnv(environment) : {}),
   }
 }
 

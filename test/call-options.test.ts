@@ -46,10 +46,7 @@ test('options of calls: an unknown name, and a value of the wrong kind, are refu
       ['producer.send', [...noSignal, sendOnly], (given) => producer.send([record], given)],
       ['producer.enqueue', [...noSignal, sendOnly], (given) => producer.enqueue(record, given)],
       ['producer.flush', [...noTimeout, ...noSignal], (given) => producer.flush(given)],
-      ['producer.stop', noTimeout, (given) => producer.stop(given)],
       ['consumer.start', noSignal, (given) => consumer.start(given)],
-      ['consumer.stop', noTimeout, (given) => consumer.stop(given)],
-      ['kafka.stop', noTimeout, (given) => kafka.stop(given)],
     ]
     for (const [name, wrong, call] of calls) {
       for (const [given, path, message] of wrong) {
@@ -69,6 +66,33 @@ test('options of calls: an unknown name, and a value of the wrong kind, are refu
     await kafka.stop({ timeoutMs: 5000 })
   } finally {
     await kafka.stop()
+    await cluster.stop()
+  }
+})
+
+test('a stop is never refused: what is wrong with its options is told when all is settled', async () => {
+  const cluster = await startCluster({ transport: 'memory', topics: { orders: 1 } })
+  try {
+    for (const given of [{ timeout: 1 }, { timeoutMs: '5s' }, 'SIGTERM', null]) {
+      const kafka = new Kafka({ brokers: cluster.brokers, dial: cluster.dial })
+      const producer = kafka.producer({ lingerMs: 100 })
+      const consumer = kafka.consumer({ groupId: 'g', topics: ['orders'] })
+      const sent = producer.send({ topic: 'orders', value: 'v' })
+      await assert.rejects(consumer.stop(given as never), { code: 'INVALID_OPTION' })
+      await assert.rejects(producer.stop(given as never), { code: 'INVALID_OPTION' })
+      assert.ok((await sent).offset >= 0)
+      await assert.rejects(kafka.stop(given as never), { code: 'INVALID_OPTION' })
+      assert.deepEqual([producer.state, consumer.state], ['stopped', 'stopped'])
+      await kafka.stop()
+    }
+    // What is over already, or without end, is a time all the same.
+    for (const timeoutMs of [-5, Number.POSITIVE_INFINITY]) {
+      const kafka = new Kafka({ brokers: cluster.brokers, dial: cluster.dial })
+      await kafka.producer().stop({ timeoutMs })
+      await kafka.consumer({ groupId: 'g', topics: ['orders'] }).stop({ timeoutMs })
+      await kafka.stop({ timeoutMs })
+    }
+  } finally {
     await cluster.stop()
   }
 })

@@ -49,7 +49,8 @@ const pemOf =
     if (typeof value !== 'string' && !(value instanceof Uint8Array)) return fail('PEM text or its bytes')
     const text = typeof value === 'string' ? value : Buffer.from(value).toString('latin1')
     if (pattern.test(text)) return value
-    const isPath = text.length < 4_096 && /[/\\.]/.test(text) && !/[\s]/.test(text.trim())
+    // Only what has the ending of a file: anything else may be a key in the wrong place, and is not to be shown.
+    const isPath = text.length < 4_096 && /\.(?:pem|crt|cer|cert|key|txt)$/i.test(text.trim())
     const advice = isPath ? '; this looks like a path: give what the file holds' : ''
     return fail(`PEM text or its bytes, and there is no ${what} in it${advice}`)
   }

@@ -280,7 +280,7 @@ function checkBytes(
   { fetchMinBytes, fetchMaxBytes, partitionPrefetchBytes, prefetchBytes }: ResolvedConsumerOptions,
   given: ConsumerOptions,
 ): void {
-  if (fetchMinBytes > fetchMaxBytes) {
+  if (given.fetchMaxBytes !== undefined && fetchMinBytes > fetchMaxBytes) {
     const expected = `fetchMaxBytes (${fetchMaxBytes}) at most`
     throw wrongOption({ owner: 'consumer', name: 'fetchMinBytes' }, expected, fetchMinBytes)
   }

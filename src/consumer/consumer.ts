@@ -10,7 +10,7 @@
 import { aborted } from '../client/cancellation.ts'
 import type { Cluster } from '../client/cluster.ts'
 import { OttlaError } from '../errors.ts'
-import { signalOf, timeoutOf } from '../util/call-options.ts'
+import { signalOf, stopping } from '../util/call-options.ts'
 import { type Deferred, deferred } from '../util/deferred.ts'
 import { checkHandler, checkPartition, checkPartitions } from './call-arguments.ts'
 import {
@@ -199,18 +199,14 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
    * `timeoutMs` (default `drainTimeoutMs`): how long handlers may take; then their `context.signal` fires. The last
    * commit and the good-bye take up to 5 s more where the coordinator does not answer.
    *
-   * @throws INVALID_OPTION, and goes on
+   * @throws INVALID_OPTION when it is over: it stops whatever is wrong with the options
    */
   stop(options?: { readonly timeoutMs?: number }): Promise<StopResult> {
-    let timeoutMs: number | undefined
-    try {
-      timeoutMs = timeoutOf('consumer.stop', options)
-    } catch (error) {
-      return Promise.reject(error)
-    }
-    this.#ending.abort(new OttlaError('ABORTED', 'the consumer was stopped'))
-    this.#stopping ??= this.#stop(timeoutMs ?? this.#options.drainTimeoutMs)
-    return this.#stopping
+    return stopping('consumer.stop', options, (timeoutMs = this.#options.drainTimeoutMs) => {
+      this.#ending.abort(new OttlaError('ABORTED', 'the consumer was stopped'))
+      this.#stopping ??= this.#stop(timeoutMs)
+      return this.#stopping
+    })
   }
 
   /**

@@ -83,7 +83,7 @@ export class Delivery {
     let finished = 0
     const { runs } = batch
     const isHeard = this.#listeners.length > 0
-    const keys = isHeard && batch.hasKeys ? recordsOf(batch) : undefined
+    const keys = isHeard && batch.hasKeys ? this.#keysOf(batch) : undefined
     for (let at = 0; at < runs.length; at++) {
       const run = runs[at] as Run
       finished += run.delivered(landing, index)
@@ -167,22 +167,40 @@ export class Delivery {
   #reportDelivered(
     run: Run,
     landing: Landing,
-    of: { readonly index: number; readonly uncertain: boolean; readonly keys: RecordCursor | undefined },
+    of: {
+      readonly index: number
+      readonly uncertain: boolean
+      readonly keys: readonly (Buffer | null)[] | undefined
+    },
   ): void {
     const { topic, partition, baseOffset, appendTime } = landing
     const { index, uncertain, keys } = of
     for (let at = index; at < index + run.count; at++) {
-      keys?.next()
       this.#report({
         status: 'delivered',
         topic,
         partition,
-        key: keys === undefined ? null : bytesOf(keys.key()),
+        key: keys?.[at] ?? null,
         offset: baseOffset < 0 ? -1 : baseOffset + at,
         timestamp: appendTime < 0 ? run.timestampAt(at - index) : appendTime,
         replayed: false,
         uncertain,
       })
+    }
+  }
+
+  /** Whatever is wrong with them, the records are settled. */
+  #keysOf(batch: Batch): readonly (Buffer | null)[] | undefined {
+    const keys: (Buffer | null)[] = []
+    try {
+      for (const cursor = recordsOf(batch); cursor.next(); ) keys.push(bytesOf(cursor.key()))
+      return keys
+    } catch (error) {
+      this.#parts.logger.error(
+        { err: error, topic: batch.topic },
+        'the keys of delivered records could not be read',
+      )
+      return undefined
     }
   }
 

@@ -154,11 +154,14 @@ export function resolveProducerOptions(given: ProducerOptions | undefined): Prod
     throw refuse('maxInFlight', expected, maxInFlight)
   }
   const { lingerMs, deliveryTimeoutMs } = options
-  if (lingerMs >= deliveryTimeoutMs) {
+  const isClosedBefore = options.lingerBytes !== undefined || options.lingerRecords !== undefined
+  if (lingerMs >= deliveryTimeoutMs && !isClosedBefore) {
     const expected = `below deliveryTimeoutMs (${deliveryTimeoutMs}), which is over before a batch has waited`
     throw refuse('lingerMs', expected, lingerMs)
   }
-  if (options.lingerBytes !== undefined && options.lingerBytes > options.maxBatchBytes) {
+  // A default gives way by itself.
+  const isChosen = given?.maxBatchBytes !== undefined
+  if (isChosen && options.lingerBytes !== undefined && options.lingerBytes > options.maxBatchBytes) {
     const expected = `maxBatchBytes (${options.maxBatchBytes}) at most, at which a batch leaves anyway`
     throw refuse('lingerBytes', expected, options.lingerBytes)
   }

@@ -10,7 +10,7 @@
 import type { Cluster } from '../client/cluster.ts'
 import { OttlaError } from '../errors.ts'
 import { assert } from '../util/assert.ts'
-import { signalOf, timeoutOf, waitingOf } from '../util/call-options.ts'
+import { signalOf, stopping, waitingOf } from '../util/call-options.ts'
 import type { Clock } from '../util/clock.ts'
 import { Accumulator } from './accumulator.ts'
 import { Answers } from './answers.ts'
@@ -278,17 +278,13 @@ export class Producer {
    * Takes nothing new, sends what it has, and resolves when all is settled. What remains at the deadline settles: with
    * PRODUCER_STOPPED if it was never on the wire, else with DELIVERY_UNKNOWN. Calls after the first join it.
    *
-   * @throws INVALID_OPTION, and goes on
+   * @throws INVALID_OPTION when it is over: it stops whatever is wrong with the options
    */
   stop(options?: ProducerStopOptions): Promise<void> {
-    let timeoutMs: number | undefined
-    try {
-      timeoutMs = timeoutOf('producer.stop', options)
-    } catch (error) {
-      return Promise.reject(error)
-    }
-    this.#stopping ??= this.#drain(timeoutMs ?? STOP_TIMEOUT_MS)
-    return this.#stopping
+    return stopping('producer.stop', options, (timeoutMs = STOP_TIMEOUT_MS) => {
+      this.#stopping ??= this.#drain(timeoutMs)
+      return this.#stopping
+    })
   }
 
   /** Ends at once: records that were never on the wire settle with ABORTED, the others with DELIVERY_UNKNOWN. */

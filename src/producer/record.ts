@@ -71,6 +71,7 @@ const CARRIED: readonly string[] = [
 function refuseUnknown(record: ProducerRecord, index: number, name: string): void {
   // What an object only inherits is not what was said of the record.
   if (CARRIED.includes(name) || !Object.hasOwn(record, name)) return
+  if ((record as unknown as Record<string, unknown>)[name] === undefined) return
   const path = `${pathOf(index)}.${name}`
   const message = `${path} is no field of a record: ${adviceFor(name)}`
   throw new OttlaError('INVALID_ARGUMENT', message, { path })
@@ -114,7 +115,7 @@ const isPayload = (value: unknown): boolean =>
 export function headersOf(record: ProducerRecord, path: string): HeaderList {
   const { headers } = record
   if (headers === undefined) return NO_HEADERS
-  if (!Array.isArray(headers) && !isPlain(headers)) {
+  if (!Array.isArray(headers) && !isHeaderObject(headers)) {
     throw invalid(`${path}.headers`, 'a list of [name, value] or a plain object', headers)
   }
   const list: HeaderList = Array.isArray(headers) ? headers : Object.entries(headers as HeaderObject)
@@ -125,6 +126,13 @@ export function headersOf(record: ProducerRecord, path: string): HeaderList {
     if (!isPayload(header[1])) throw invalid(`${path}.headers.${header[0]}`, PAYLOAD, header[1])
   }
   return list
+}
+
+/** Not what has its entries elsewhere than in its fields (a Map, a Headers, bytes), nor what has none and is not `{}`. */
+function isHeaderObject(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  if (Symbol.iterator in value || ArrayBuffer.isView(value)) return false
+  return isPlain(value) || Object.keys(value).length > 0
 }
 
 /** Made by `{ … }`, in whatever realm, or without a prototype: the entries of a Map would be missed, and those of others none. */

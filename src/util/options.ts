@@ -98,7 +98,7 @@ function unknownOption(owner: string, name: string, table: OptionTable): OttlaEr
 
 /** A value for a message. Secrets never appear: only the type is told for names that may hold one. */
 function show(name: string, value: unknown): string {
-  if (/password|secret|token|key|sasl|tls/i.test(name) || typeof value === 'function')
+  if (/password|secret|token|key|cert|^ca\b|sasl|tls/i.test(name) || typeof value === 'function')
     return typeof value === 'object' ? 'an object' : `a ${typeof value}`
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value)
   if (typeof value === 'object' && value !== null)

@@ -77,7 +77,7 @@ test('each message tells what was wrong, where, and what would be right', () => 
     ],
     [
       { brokers: 'a:1', tls: { ca: '/etc/ca.pem' } },
-      'kafka.tls: option ca must be PEM text or its bytes, and there is no certificate in it; this looks like a path: give what the file holds, not "/etc/ca.pem"',
+      'kafka.tls: option ca must be PEM text or its bytes, and there is no certificate in it; this looks like a path: give what the file holds, not a string',
     ],
     [
       { brokers: 'a:1', clock: { now: () => 0 } },
@@ -133,4 +133,14 @@ test('an injected clock may have fractions: what stamps records is whole', () =>
   const { clock } = resolveClientOptions({ brokers: 'a:1', clock: new Counting() })
   assert.equal(clock.now(), 1000)
   assert.equal(clock.monotonic(), 1000.75)
+})
+
+test('a key that stands in the place of a certificate is in no message', () => {
+  const key = 'MHcCAQEEIBKr3v0XK0Zs8l1Qm9l4V8y7h2gq6n3b5c1d9e0fAAoGCCqGSM49'
+  for (const tls of [{ cert: key }, { ca: key }, { ca: [key] }, { key }]) {
+    assert.throws(
+      () => resolveClientOptions({ brokers: 'b:9092', tls }),
+      (error: Error) => !error.message.includes(key.slice(0, 12)) && /and there is no/.test(error.message),
+    )
+  }
 })

@@ -58,7 +58,7 @@ test('what is wrong is refused, by its path', () => {
 test('what does not go together is refused, with both options and their values', () => {
   const told: [object, string, RegExp][] = [
     [
-      { fetchMinBytes: 2e9 },
+      { fetchMinBytes: 2e9, fetchMaxBytes: 4_194_304 },
       'fetchMinBytes',
       /fetchMinBytes must be fetchMaxBytes \(4194304\) at most, not 2000000000$/,
     ],
@@ -77,6 +77,7 @@ test('what does not go together is refused, with both options and their values',
     assert.throws(() => resolve(more), { code: 'INVALID_OPTION', path: `consumer.${name}`, message })
   }
   // Defaults give way.
+  resolve({ fetchMinBytes: 5_000_000 })
   resolve({ prefetchBytes: 100_000, fetchMaxBytes: 1 })
 })
 
