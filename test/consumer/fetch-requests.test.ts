@@ -239,7 +239,8 @@ test('a follower that the metadata do not know yet: looked for, and until then n
   const seen: string[] = []
   const consumer = bench.consumer(
     { topics: ['orders', 'single'], fetchMaxWaitMs: 10 },
-    { clientId: 'watched', rack: 'b' },
+    // The pause is not over when the next request is made, however slow the machine is.
+    { clientId: 'watched', rack: 'b', minBackoffMs: 400, maxBackoffMs: 400 },
   )
   const running = consumer.run(({ topic, offset }) => void seen.push(`${topic}@${offset}`))
   const isReadAll = () => consumer.assignment().every((one) => consumer.lag(one) === 0)
