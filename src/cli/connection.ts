@@ -213,7 +213,8 @@ function connectionLogger(): Logger {
 /** Opens a client, does the work, and closes the client whatever happens. */
 export async function withKafka<T>(flags: ConnectionFlags, work: (kafka: Kafka) => Promise<T>): Promise<T> {
   const kafka = new Kafka({
-    ...kafkaOptions(flags), // With --json stderr holds errors and nothing else.
+    ...kafkaOptions(flags),
+    // With --json stderr holds errors and nothing else.
     ...(flags.json ? {} : { logger: connectionLogger() }),
   })
   try {

@@ -18,7 +18,8 @@ export interface Part {
 }
 
 export type ProduceAnswer = ResponseOf<typeof produce>
-export type PartAnswer = ProduceAnswer['responses'][number]['partitionResponses'][number]
+type TopicAnswer = ProduceAnswer['responses'][number]
+export type PartAnswer = TopicAnswer['partitionResponses'][number]
 
 interface TopicData {
   readonly name: string
@@ -97,7 +98,7 @@ export function answersOf(
   const found = new Map<string, Map<number, PartAnswer>>()
   for (const topic of answer.responses) {
     const byIndex = new Map(topic.partitionResponses.map((part) => [part.index, part]))
-    found.set(byId ? topic.topicId : topic.name, byIndex)
+    found.set(nameIn(topic, byId), byIndex)
   }
   return parts.map((part) => found.get(nameOf(part, byId))?.get(part.partition.index))
 }
@@ -105,12 +106,15 @@ export function answersOf(
 function answerOf(part: Part, { responses }: ProduceAnswer, byId: boolean): PartAnswer | undefined {
   const name = nameOf(part, byId)
   for (let at = 0; at < responses.length; at++) {
-    const topic = responses[at] as ProduceAnswer['responses'][number]
-    if ((byId ? topic.topicId : topic.name) !== name) continue
+    const topic = responses[at] as TopicAnswer
+    if (nameIn(topic, byId) !== name) continue
     const { index } = part.partition
     return topic.partitionResponses.find((each) => each.index === index)
   }
   return undefined
 }
+
+/** By which a topic goes in the answer. */
+const nameIn = (topic: TopicAnswer, byId: boolean): string => (byId ? topic.topicId : topic.name)
 
 const nameOf = (part: Part, byId: boolean): string => (byId ? part.topicId : part.partition.topic.name)

@@ -18,7 +18,8 @@ export interface ProducerOptions {
   readonly idempotent?: boolean
   /**
    * How long a record waits for others, milliseconds. 0, the default, closes a batch with the turn of the event
-   * loop. A batch that is full, or has nowhere to go, never waits. Below `deliveryTimeoutMs`. (Kafka's `linger.ms`, wolff's `max_linger_ms`)
+   * loop. A batch that is full, or has nowhere to go, never waits. Below `deliveryTimeoutMs` unless bytes or records
+   * close a batch before. (Kafka's `linger.ms`, wolff's `max_linger_ms`)
    */
   readonly lingerMs?: number
   /** A batch of so many bytes waits no longer. Default `maxBatchBytes`, and that at most. (wolff's `max_linger_bytes`) */

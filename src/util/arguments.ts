@@ -16,10 +16,20 @@ export function checkArguments(path: string, table: OptionTable, given: unknown)
   }
   for (const name of Object.keys(given))
     if (!Object.hasOwn(table, name)) throw unknownField(path, name, known)
+  checkValues(path, table, given as Readonly<Record<string, unknown>>)
+}
+
+/** Only the fields of the table. @throws INVALID_ARGUMENT for one that is not what it must be */
+export function checkValues(
+  path: string,
+  table: OptionTable,
+  fields: Readonly<Record<string, unknown>>,
+): void {
   for (const [name, option] of Object.entries(table)) {
-    const value = (given as Readonly<Record<string, unknown>>)[name]
+    const value = fields[name]
     if (value === undefined && 'default' in option) continue
-    option.check(value, (expected, part = value, place = '') => {
+    option.check(value, (expected, ...found) => {
+      const [part, place = ''] = found.length === 0 ? [value] : found
       throw wrongArgument(`${path}.${name}${place}`, expected, part)
     })
   }

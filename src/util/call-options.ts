@@ -1,12 +1,5 @@
 /** The options of calls, checked as those of constructors are. Where none are given nothing is done. */
-import { type Check, is, type OptionTable, resolveOptions } from './options.ts'
-
-/** Whatever is made by an AbortController, of this realm or another, or behaves as if. */
-const signal: Check<AbortSignal> = (value, fail) => {
-  const given = value as Partial<AbortSignal> | null
-  const isSignal = typeof given?.aborted === 'boolean' && typeof given.addEventListener === 'function'
-  return isSignal ? (value as AbortSignal) : fail('an AbortSignal')
-}
+import { is, type OptionTable, resolveOptions } from './options.ts'
 
 const timeout = {
   timeoutMs: {
@@ -17,7 +10,7 @@ const timeout = {
 } as const satisfies OptionTable
 
 const interruption = {
-  signal: { check: is.optional(signal), default: undefined, otherNames: ['abortSignal', 'abort'] },
+  signal: { check: is.optional(is.signal), default: undefined, otherNames: ['abortSignal', 'abort'] },
 } as const satisfies OptionTable
 
 /** The longest that a timer takes. */

@@ -162,6 +162,12 @@ export const is = {
       typeof value === 'object' && value !== null && !Array.isArray(value)
         ? (value as T)
         : fail('an object')) as Check<T>,
+  /** Whatever is made by an AbortController, of this realm or another, or behaves as if. */
+  signal: ((value, fail) => {
+    const given = value as Partial<AbortSignal> | null
+    const isSignal = typeof given?.aborted === 'boolean' && typeof given.addEventListener === 'function'
+    return isSignal ? given : fail('an AbortSignal')
+  }) as Check<AbortSignal>,
   /** What is injected: an object with these functions, also inherited ones. */
   having:
     <T>(...names: readonly (keyof T & string)[]): Check<T> =>

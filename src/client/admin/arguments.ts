@@ -4,7 +4,7 @@
  * call found is often given to the next; but one that looks like a field that is missing is taken for a mistake.
  */
 import { OttlaError } from '../../errors.ts'
-import { wrongArgument } from '../../util/arguments.ts'
+import { checkValues, wrongArgument } from '../../util/arguments.ts'
 import { type Check, is, nearest, type Option, type OptionTable, resolveOptions } from '../../util/options.ts'
 
 const optional = <T>(check: Check<T>, ...otherNames: string[]): Option<T | undefined> => ({
@@ -90,13 +90,7 @@ const tables = {
   changes: { ...resource, configs: required(valuesOf(change), 'configEntries', 'entries') },
 } satisfies { readonly [list: string]: OptionTable }
 
-/** Of this realm or another. */
-const signal: Check<AbortSignal> = (value, fail) => {
-  const given = value as Partial<AbortSignal> | null
-  const isSignal = typeof given?.aborted === 'boolean' && typeof given.addEventListener === 'function'
-  return isSignal ? (value as AbortSignal) : fail('an AbortSignal')
-}
-const every = { timeoutMs: optional(is.milliseconds(1), 'timeout'), signal: optional(signal) }
+const every = { timeoutMs: optional(is.milliseconds(1), 'timeout'), signal: optional(is.signal) }
 const validateOnly = optional(is.boolean)
 const isolation = optional(is.oneOf('read_committed', 'read_uncommitted'), 'isolationLevel')
 /** Looked at by `checkItems`. */
@@ -159,12 +153,5 @@ function checkFields(path: string, table: OptionTable, item: unknown): void {
     const message = `${path}.${name} is not known here; did you mean ${near}?`
     throw new OttlaError('INVALID_ARGUMENT', message, { path: `${path}.${name}` })
   }
-  for (const [name, option] of Object.entries(table)) {
-    const value = fields[name]
-    if (value === undefined && 'default' in option) continue
-    option.check(value, (expected, ...found) => {
-      const [part, place = ''] = found.length === 0 ? [value] : found
-      throw wrongArgument(`${path}.${name}${place}`, expected, part)
-    })
-  }
+  checkValues(path, table, fields)
 }
