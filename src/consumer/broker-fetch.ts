@@ -88,6 +88,13 @@ export class BrokerFetch {
     if (promised > 0) void this.#fetch(connection, wanted, { promised, atOnce })
   }
 
+  /** Dials, when there is no connection. */
+  connect(): void {
+    const { cluster, purpose } = this.#ports
+    const isOpen = cluster.openConnection(this.nodeId, purpose) !== undefined
+    if (!isOpen && !this.#isConnecting && !this.#closing.signal.aborted) void this.#connect()
+  }
+
   /** What is asked for is not wanted any more, and its answer may be a long poll away. */
   hangUp(): void {
     const { cluster, purpose } = this.#ports

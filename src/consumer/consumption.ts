@@ -232,7 +232,9 @@ export class Consumption {
       // Order holds over a rebalance too: the handler that came too late ends first.
       else void lingering.then(() => this.#starter.start([partition]))
     }
-    if (free.length > 0) await this.#starter.start(free)
+    if (free.length === 0) return
+    this.#fetcher.expect(free)
+    await this.#starter.start(free)
   }
 
   async #revoke(partitions: readonly TopicPartition[]): Promise<void> {

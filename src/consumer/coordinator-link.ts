@@ -63,6 +63,11 @@ export class CoordinatorLink {
     }
   }
 
+  /** Dials: something will be asked in a moment. What fails is for that to tell. */
+  connect(): void {
+    this.#open().catch(() => undefined)
+  }
+
   /** Goes where the other one is. */
   follow(other: CoordinatorLink): void {
     this.#nodeId = other.#nodeId

@@ -4,6 +4,7 @@
  */
 import type { Cluster } from '../client/cluster.ts'
 import { OttlaError } from '../errors.ts'
+import { hasNativeCrc32c } from '../protocol/crc32c.ts'
 import { BrokerError } from '../protocol/error-codes.ts'
 import { haveRightCrcs } from '../protocol/record-batch.ts'
 import { zeroUuid } from '../protocol/schema.ts'
@@ -12,13 +13,15 @@ import type { Timer } from '../util/clock.ts'
 import { keepFreedMemory } from '../util/freed-memory.ts'
 import { refreshQuietly } from './ask-leaders.ts'
 import type { AssignedPartition } from './assigned-partition.ts'
-import { BrokerFetch, type PartitionResult } from './broker-fetch.ts'
+import type { PartitionResult } from './broker-fetch.ts'
+import { BrokerLanes } from './broker-lanes.ts'
 import type { ResolvedConsumerOptions } from './consumer-options.ts'
 import type { ResetReport } from './consumer-reports.ts'
 import { type Delivery, readAnswer, troubleOf } from './fetch-answer.ts'
 import { HeldResponse } from './held-response.ts'
 import { PrefetchBudget } from './prefetch-budget.ts'
 import { asOttlaError, mayPass } from './retry.ts'
+import type { TopicPartition } from './topic-partition.ts'
 
 export interface FetcherPorts {
   readonly cluster: Cluster
@@ -45,6 +48,9 @@ interface Taken {
 /** Its checksums and handlers take longer than writing a request. */
 const LARGE_RESPONSE_BYTES = 64 * 1024
 
+/** The first answer always finds them idle. */
+const WIDEN_AFTER = 2
+
 /** A batch that is damaged each time it is fetched is damaged in the log. */
 const DAMAGED_AFTER = 3
 
@@ -52,12 +58,14 @@ export class Fetcher {
   readonly #ports: FetcherPorts
   readonly #budget: PrefetchBudget
   readonly #partitions = new Set<AssignedPartition>()
-  readonly #brokers = new Map<number, { readonly fetch: BrokerFetch; partitions: AssignedPartition[] }>()
+  readonly #brokers = new Map<number, BrokerLanes>()
   readonly #timers = new Set<Timer>()
   readonly #unlisten: () => void
   #isRefreshing = false
   #isSeeking = false
   #isWaking = false
+  /** Large answers in a row that found the handlers idle. */
+  #starvedAnswers = 0
   #searches = 0
 
   constructor(ports: FetcherPorts) {
@@ -65,6 +73,8 @@ export class Fetcher {
     // A response is a large buffer, and lives until its records are handled.
     keepFreedMemory()
     const { options, cluster } = ports
+    // Loading it takes milliseconds, of which there are plenty before the first answer.
+    if (options.checkCrc) hasNativeCrc32c()
     // A response has more in it than records, and a first batch may pass the limit somewhat.
     const fetchMaxBytes = Math.min(options.fetchMaxBytes, cluster.options.maxResponseBytes >> 1)
     this.#budget = new PrefetchBudget({ ...options, fetchMaxBytes })
@@ -74,6 +84,17 @@ export class Fetcher {
   /** Bytes of responses held before the handlers. */
   get heldBytes(): number {
     return this.#budget.heldBytes
+  }
+
+  /** Dials the leaders of partitions whose positions are looked up meanwhile. */
+  expect(partitions: readonly TopicPartition[]): void {
+    for (const { topic, partition } of partitions) {
+      const leaderId = this.#ports.cluster.topic(topic)?.partitions[partition]?.leaderId ?? -1
+      if (leaderId < 0 || this.#brokers.has(leaderId)) continue
+      const broker = this.#open(leaderId)
+      this.#brokers.set(leaderId, broker)
+      broker.connect()
+    }
   }
 
   /** Begins, or goes on, to read a partition whose position is known. */
@@ -110,19 +131,19 @@ export class Fetcher {
   /** It has room again, or is not paused any more. */
   wake(partition: AssignedPartition): void {
     if (this.#budget.isShort) this.pump()
-    else this.#brokers.get(partition.nodeId)?.fetch.pump()
+    else this.#brokers.get(partition.nodeId)?.pump()
   }
 
   /** There is room again. */
   pump(atOnce = false): void {
     this.#budget.retry()
-    for (const { fetch } of this.#brokers.values()) fetch.pump(atOnce)
+    for (const broker of this.#brokers.values()) broker.pump(atOnce)
   }
 
   close(): void {
     this.#unlisten()
     for (const timer of this.#timers) this.#ports.cluster.options.clock.clearTimeout(timer)
-    for (const { fetch } of this.#brokers.values()) fetch.close()
+    for (const broker of this.#brokers.values()) broker.close()
     this.#timers.clear()
     this.#brokers.clear()
     this.#partitions.clear()
@@ -207,27 +228,26 @@ export class Fetcher {
     if (partition.nodeId === nodeId) return
     const old = this.#brokers.get(partition.nodeId)
     if (old !== undefined) {
-      old.partitions = old.partitions.filter((other) => other !== partition)
+      old.remove(partition)
       if (old.partitions.length === 0) {
         this.#brokers.delete(partition.nodeId)
-        old.fetch.close()
+        old.close()
       }
     }
     partition.nodeId = nodeId
     if (nodeId < 0) return
-    const broker = this.#brokers.get(nodeId)
-    if (broker !== undefined) broker.partitions = [...broker.partitions, partition]
-    else this.#brokers.set(nodeId, { fetch: this.#open(nodeId), partitions: [partition] })
+    let broker = this.#brokers.get(nodeId)
+    if (broker === undefined) this.#brokers.set(nodeId, (broker = this.#open(nodeId)))
+    broker.add(partition)
   }
 
-  #open(nodeId: number): BrokerFetch {
+  #open(nodeId: number): BrokerLanes {
     const { cluster, options, purpose, onFatal } = this.#ports
-    return new BrokerFetch(nodeId, {
+    return new BrokerLanes(nodeId, {
       cluster,
       options,
       purpose,
       budget: this.#budget,
-      partitions: () => this.#brokers.get(nodeId)?.partitions ?? [],
       isSettling: this.#ports.isSettling,
       compact: () => this.#compact(),
       onResults: (results, endpoints) => this.#onResults(nodeId, results, endpoints),
@@ -235,6 +255,7 @@ export class Fetcher {
         if (this.#budget.isShort) this.pump()
       },
       onTrouble: () => {
+        this.#divide()
         this.#leaveFollower(nodeId)
         void this.#refresh()
       },
@@ -243,7 +264,8 @@ export class Fetcher {
   }
 
   #divide(): void {
-    this.#budget.divide(this.#partitions.size, this.#brokers.size)
+    const requesters = [...this.#brokers.values()].reduce((sum, { size }) => sum + size, 0)
+    this.#budget.divide(this.#partitions.size, requesters)
   }
 
   /** Gives back what is paused, which may stay so for good, and copies what is left of responses held for little. */
@@ -263,6 +285,7 @@ export class Fetcher {
     results: readonly PartitionResult[],
     endpoints: Parameters<Cluster['noteLeader']>[2]['endpoints'],
   ): void {
+    const isStarved = this.#budget.heldBytes === 0
     const response = new HeldResponse(this.#budget)
     const taken: Taken[] = []
     for (const result of results) {
@@ -271,7 +294,10 @@ export class Fetcher {
     }
     const isLarge =
       taken.reduce((sum, { delivery }) => sum + (delivery.chunk?.sizeBytes ?? 0), 0) >= LARGE_RESPONSE_BYTES
-    if (isLarge) this.#askNext(nodeId, true)
+    if (isLarge) {
+      this.#widen(nodeId, isStarved)
+      this.#askNext(nodeId, true)
+    }
     const ready = taken.filter((one) => this.#believe(nodeId, one, response))
     // Whoever hears of a new leader asks at once: what came has to be taken by then.
     for (const { partition, answer } of results) {
@@ -291,10 +317,20 @@ export class Fetcher {
    */
   #askNext(nodeId: number, atOnce: boolean): void {
     const broker = this.#brokers.get(nodeId)
-    if (!this.#budget.isShort) return broker?.fetch.pump(atOnce)
+    if (!this.#budget.isShort) return broker?.pump(atOnce)
     // The others first: little room would go to the same one again and again.
+    broker?.rotate()
     if (broker !== undefined && this.#brokers.delete(nodeId)) this.#brokers.set(nodeId, broker)
     this.pump(atOnce)
+  }
+
+  /** Reads over two connections where all comes over one and that is what the handlers wait for. */
+  #widen(nodeId: number, isStarved: boolean): void {
+    this.#starvedAnswers = isStarved ? this.#starvedAnswers + 1 : 0
+    const broker = this.#brokers.get(nodeId)
+    const isOnly = broker !== undefined && broker.partitions.length === this.#partitions.size
+    if (this.#starvedAnswers < WIDEN_AFTER || !isOnly || this.#budget.isShort) return
+    if (broker.widen()) this.#divide()
   }
 
   /** Appends what the answer brought, if it did; its checksums are still to be looked at. */
@@ -343,7 +379,7 @@ export class Fetcher {
     const isWhole = delivery.damage === undefined
     if (options.checkCrc && answer.records !== null && !(isWhole && haveRightCrcs(answer.records))) {
       partition.takeBack()
-      this.#brokers.get(nodeId)?.fetch.hangUp()
+      this.#brokers.get(nodeId)?.hangUp(partition)
       sound = readAnswer(partition, answer, { offset, checkCrc: true, options })
       if (!this.#append(partition, sound, response)) return false
     }
@@ -366,7 +402,7 @@ export class Fetcher {
 
   /** A follower that does not answer is not read from: the leader names another one, or none. */
   #leaveFollower(nodeId: number): void {
-    for (const partition of [...(this.#brokers.get(nodeId)?.partitions ?? [])]) {
+    for (const partition of this.#brokers.get(nodeId)?.partitions ?? []) {
       if (partition.preferredReplica !== nodeId) continue
       partition.preferredReplica = -1
       this.#place(partition)

@@ -185,9 +185,10 @@ export class Group {
     if (this.#isEnding) return
     this.#mustRejoin = deferred()
     const joined = await this.#join()
-    const assigned = await this.#sync(joined)
     // A former coordinator that is cut off from the cluster goes on answering: with the offsets of its time.
     promptLink.follow(link)
+    promptLink.connect()
+    const assigned = await this.#sync(joined)
     await this.#apply(assigned)
   }
 

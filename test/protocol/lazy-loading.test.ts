@@ -48,6 +48,19 @@ test('a large batch asks for the native checksum', () => {
   assert.ok(loaded.includes('@node-rs/crc32'), loaded.join())
 })
 
+test('a consumer asks for the native checksum before its first answer, if it checks any', () => {
+  const loadedBy = (checkCrc: boolean) =>
+    packagesLoadedBy(`
+      const { Kafka } = await import(${JSON.stringify(join(import.meta.dirname, '../../src/index.ts'))})
+      const kafka = new Kafka({ brokers: ['127.0.0.1:1'] })
+      const consumer = kafka.consumer({ groupId: 'g', topics: ['t'], checkCrc: ${checkCrc} })
+      consumer.run(() => undefined).catch(() => undefined)
+      consumer.abort()
+      await kafka.stop()`)
+  assert.ok(loadedBy(true).includes('@node-rs/crc32'))
+  assert.deepEqual(loadedBy(false), [])
+})
+
 test('where the native checksum is not installed a large batch has the same one', () => {
   const records = `[{ value: 'v'.repeat(1000), timestamp: 7 }]`
   const here = encodeRecordBatch([{ value: 'v'.repeat(1000), timestamp: 7 }]).toString('hex')

@@ -15,6 +15,7 @@ interface Manifest {
   readonly bin: Readonly<Record<string, string>>
   readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>>
   readonly scripts: Readonly<Record<string, string>>
+  readonly optionalDependencies: Readonly<Record<string, string>>
 }
 
 const manifest = JSON.parse(read('package.json')) as Manifest
@@ -44,6 +45,11 @@ test('the licence is Apache-2.0, in the field and in the text', () => {
   assert.equal(manifest.license, 'Apache-2.0')
   assert.match(read('LICENSE'), /Apache License\s+Version 2\.0, January 2004/)
   assert.match(read('LICENSE'), /END OF TERMS AND CONDITIONS/)
+})
+
+test('the checksum module is the release that was measured, and no later one', () => {
+  // docs/decisions/compression-libraries.md: the next one is a quarter as fast.
+  assert.equal(manifest.optionalDependencies['@node-rs/crc32'], '1.10.7')
 })
 
 test('installing runs nothing', () => {
