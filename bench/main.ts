@@ -81,9 +81,6 @@ function readOptions(): Options {
   }
 }
 
-/** A run of one send at a time is over in a second, and its slowest hundredth differs from run to run. */
-const LATENCY_ROUNDS = 3
-
 const say = (text: string) => process.stderr.write(`${text}\n`)
 
 /** The peers live in bench/node_modules, so that the library's own tree stays free of them. */
@@ -149,7 +146,7 @@ async function measure(bench: Bench, work: Work): Promise<WorkResult> {
   const topic = work.kind === 'consume' ? await filledTopic(bench, work, records) : undefined
   const reports = new Map<Row, Report[]>(rows.map((row) => [row, []]))
   const failures = new Map<Row, string[]>(rows.map((row) => [row, []]))
-  const rounds = options.runs * (work.kind === 'latency' ? LATENCY_ROUNDS : 1)
+  const rounds = options.runs * (work.rounds ?? 1)
   for (let run = 0; run < rounds; run++) {
     // Each round starts with another client, so that none is always the one after the slowest.
     for (let turn = 0; turn < rows.length; turn++) {
