@@ -49,7 +49,7 @@ export interface BrokerFetchPorts {
 /** Topics are named by their ids from this version of Fetch on (KIP-516). */
 const FIRST_BY_ID = 13
 /**
- * While a partition that is full or paused is left out of the long poll, or one is about to come, the poll is short:
+ * While a partition that is full, paused or put off is left out of the long poll, or one is about to come, the poll is short:
  * the partition may be wanted before a long one is over. It grows as long as nothing changes.
  */
 const SHORTEST_WAIT_MS = 5
@@ -62,10 +62,12 @@ export class BrokerFetch {
   readonly #closing = new AbortController()
   #isBusy = false
   #isConnecting = false
+  /** The request under way will fail by our own doing. */
+  #isHungUp = false
   #failures = 0
   #shortWaitMs = SHORTEST_WAIT_MS
   #turn = 0
-  /** Partitions that are paused, or hold their share already. */
+  /** Partitions that are paused, hold their share already, or are put off after trouble. */
   #leftOut = 0
 
   constructor(nodeId: number, ports: BrokerFetchPorts) {
@@ -88,17 +90,17 @@ export class BrokerFetch {
     if (promised > 0) void this.#fetch(connection, wanted, { promised, atOnce })
   }
 
-  /** Dials, when there is no connection. */
+  /** Dials before there is anything to ask for. */
   connect(): void {
-    const { cluster, purpose } = this.#ports
-    const isOpen = cluster.openConnection(this.nodeId, purpose) !== undefined
-    if (!isOpen && !this.#isConnecting && !this.#closing.signal.aborted) void this.#connect()
+    void this.#connect()
   }
 
-  /** What is asked for is not wanted any more, and its answer may be a long poll away. */
+  /** What is asked for is not wanted any more, and its answer may be a long poll away: asks anew, over a new connection. */
   hangUp(): void {
     const { cluster, purpose } = this.#ports
-    if (this.#isBusy) cluster.openConnection(this.nodeId, purpose)?.close()
+    if (!this.#isBusy) return
+    this.#isHungUp = true
+    cluster.openConnection(this.nodeId, purpose)?.close()
   }
 
   close(): void {
@@ -115,8 +117,8 @@ export class BrokerFetch {
     this.#leftOut = 0
     for (const partition of this.#ports.partitions()) {
       const { phase, isPaused, isDraining, waitingBytes, retryAt } = partition
-      if (phase !== 'fetching' || isDraining || retryAt > now) continue
-      if (isPaused || waitingBytes >= share) {
+      if (phase !== 'fetching' || isDraining) continue
+      if (isPaused || waitingBytes >= share || retryAt > now) {
         this.#leftOut++
         continue
       }
@@ -160,11 +162,14 @@ export class BrokerFetch {
       budget.settle(promised)
       // Others need not wait until the back-off is over.
       this.#ports.onRoom()
-      if (!this.#closing.signal.aborted) await this.#afterFailure(error)
+      const isTrouble = !this.#isHungUp && !this.#closing.signal.aborted
+      this.#isHungUp = false
+      if (isTrouble) await this.#afterFailure(error)
       this.#isBusy = false
       return this.pump()
     }
     this.#isBusy = false
+    this.#isHungUp = false
     budget.settle(promised)
     if (this.#closing.signal.aborted || !this.#accept(response)) {
       this.pump()

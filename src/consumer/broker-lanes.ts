@@ -1,19 +1,22 @@
 /**
  * What is read from one broker: over one connection, or over two where one does not bring enough.
  *
- * A broker streams an answer as fast as the sockets take it, and the next one after it has been asked for. Over one connection
- * it stands still meanwhile, and the handlers after that (docs/decisions/two-connections.md). A lane is a connection
- * with a fetch session of its own; a second one is opened beside the first and used once it is open, and each has half of
- * the partitions. When a lane fails, the other has all of them.
+ * A broker streams an answer as far as the sockets take it, and stands still while handlers run
+ * (docs/decisions/two-connections.md). A lane is a connection with a fetch session of its own. A second one is opened
+ * beside the first and used once it is open; each has half of the partitions then. A lane that fails beside another
+ * leaves its partitions to that.
  *
  * Invariant: each partition is in one lane.
  */
-import type { Cluster } from '../client/cluster.ts'
 import type { AssignedPartition } from './assigned-partition.ts'
 import { BrokerFetch, type BrokerFetchPorts } from './broker-fetch.ts'
 
-/** `purpose` names the first connection in the cluster's pool. */
-export type BrokerLanesPorts = Omit<BrokerFetchPorts, 'partitions'>
+export interface BrokerLanesPorts extends Omit<BrokerFetchPorts, 'partitions'> {
+  /** Names the first connection in the cluster's pool. */
+  readonly purpose: string
+  /** There are fewer requests at a time. */
+  readonly onNarrowed: () => void
+}
 
 interface Lane {
   readonly purpose: string
@@ -24,19 +27,20 @@ interface Lane {
 export class BrokerLanes {
   readonly nodeId: number
   readonly #ports: BrokerLanesPorts
-  readonly #cluster: Cluster
-  readonly #closing = new AbortController()
   readonly #purposes: readonly [string, string]
+  readonly #closing = new AbortController()
   readonly #lanes: Lane[] = []
-  /** A second connection is being opened, or could not be. */
-  #isTried = false
+  /** The lane whose answer came last. */
+  #answered: Lane
+  #isOpening = false
+  /** No second connection before this monotonic time: the last one was refused, or failed. */
+  #notBefore = Number.NEGATIVE_INFINITY
 
   constructor(nodeId: number, ports: BrokerLanesPorts) {
     this.nodeId = nodeId
     this.#ports = ports
-    this.#cluster = ports.cluster
     this.#purposes = [ports.purpose, `${ports.purpose}:2`]
-    this.#addLane(ports.purpose)
+    this.#answered = this.#addLane(ports.purpose)
   }
 
   /** How many requests may be under way at a time. */
@@ -58,12 +62,13 @@ export class BrokerLanes {
     const lane = this.#laneOf(partition)
     if (lane === undefined) return
     lane.partitions = lane.partitions.filter((other) => other !== partition)
-    if (lane.partitions.length === 0 && this.#lanes.length > 1) this.#drop(lane)
+    const other = this.#besides(lane)
+    if (lane.partitions.length === 0 && other !== undefined) this.#join(other, lane)
   }
 
   /** Dials: there will be something to ask for in a moment. */
   connect(): void {
-    this.#lanes[0]?.fetch.connect()
+    for (const { fetch } of this.#lanes) fetch.connect()
   }
 
   /** Sends what may be asked for, as `BrokerFetch.pump`. */
@@ -82,15 +87,15 @@ export class BrokerLanes {
   }
 
   /**
-   * The handlers have waited for what one connection brought. To be called while no request is under way. The first
-   * time opens another, and as soon as that is open the partitions are divided: returns whether they have been now.
+   * The handlers wait for what one connection brings. To be called when its answer has come and before the next request.
+   * The first time opens another, and once that is open the partitions are divided: whether they have been now.
    */
   widen(): boolean {
     const [lane] = this.#lanes as [Lane]
     if (this.#lanes.length > 1 || lane.partitions.length < 2) return false
     const [first, second] = this.#purposes
     const purpose = lane.purpose === first ? second : first
-    if (this.#cluster.openConnection(this.nodeId, purpose) === undefined) {
+    if (this.#ports.cluster.openConnection(this.nodeId, purpose) === undefined) {
       void this.#open(purpose)
       return false
     }
@@ -100,15 +105,25 @@ export class BrokerLanes {
     return true
   }
 
+  /** One connection is enough. To be called when an answer has come and before the next request: that lane stays. */
+  narrow(): void {
+    const other = this.#besides(this.#answered)
+    if (other !== undefined) this.#join(this.#answered, other)
+  }
+
   close(): void {
     this.#closing.abort()
     for (const { fetch } of this.#lanes) fetch.close()
     // One that was opened and not used yet is in no lane.
-    for (const purpose of this.#purposes) this.#cluster.openConnection(this.nodeId, purpose)?.close()
+    for (const purpose of this.#purposes) this.#ports.cluster.openConnection(this.nodeId, purpose)?.close()
   }
 
   #laneOf(partition: AssignedPartition): Lane | undefined {
     return this.#lanes.find(({ partitions }) => partitions.includes(partition))
+  }
+
+  #besides(lane: Lane): Lane | undefined {
+    return this.#lanes.find((other) => other !== lane)
   }
 
   #addLane(purpose: string): Lane {
@@ -116,40 +131,54 @@ export class BrokerLanes {
       ...this.#ports,
       purpose,
       partitions: () => lane.partitions,
-      onTrouble: () => {
-        if (this.#lanes.length > 1) this.#drop(lane)
-        this.#ports.onTrouble()
+      onResults: (results, endpoints) => {
+        this.#answered = lane
+        this.#ports.onResults(results, endpoints)
       },
+      onTrouble: () => this.#onTrouble(lane),
     })
     const lane: Lane = { purpose, fetch, partitions: [] }
     this.#lanes.push(lane)
     return lane
   }
 
-  /** The other lane takes its partitions. */
-  #drop(lane: Lane): void {
-    const rest = this.#lanes.find((other) => other !== lane) as Lane
-    this.#lanes.splice(this.#lanes.indexOf(lane), 1)
-    rest.partitions.push(...lane.partitions)
-    lane.partitions = []
-    lane.fetch.close()
-    this.#isTried = false
+  /** Of a lane beside another nobody else is told: that one will find out what it was. */
+  #onTrouble(lane: Lane): void {
+    const other = this.#besides(lane)
+    if (other === undefined) return this.#ports.onTrouble()
+    this.#putOff()
+    this.#join(other, lane)
+    other.fetch.pump()
+  }
+
+  /** `stays` takes the partitions of the other lane. */
+  #join(stays: Lane, goes: Lane): void {
+    this.#lanes.splice(this.#lanes.indexOf(goes), 1)
+    stays.partitions.push(...goes.partitions)
+    goes.fetch.close()
+    this.#ports.onNarrowed()
   }
 
   /** One that the broker refuses is done without. */
   async #open(purpose: string): Promise<void> {
-    if (this.#isTried) return
-    this.#isTried = true
+    const { cluster } = this.#ports
+    const { clock, logger } = cluster.options
+    if (this.#isOpening || clock.monotonic() < this.#notBefore) return
+    this.#isOpening = true
     const { signal } = this.#closing
     try {
-      await this.#cluster.connection(this.nodeId, { purpose, signal })
-      this.#isTried = false
+      await cluster.connection(this.nodeId, { purpose, signal })
     } catch (error) {
       if (signal.aborted) return
-      this.#cluster.options.logger.info(
-        { err: error, nodeId: this.nodeId },
-        'no second connection to fetch over',
-      )
+      logger.info({ err: error, nodeId: this.nodeId }, 'no second connection to fetch over')
+      this.#putOff()
+    } finally {
+      this.#isOpening = false
     }
+  }
+
+  #putOff(): void {
+    const { clock, metadataMaxAgeMs } = this.#ports.cluster.options
+    this.#notBefore = clock.monotonic() + metadataMaxAgeMs
   }
 }

@@ -21,7 +21,6 @@ import { type Delivery, readAnswer, troubleOf } from './fetch-answer.ts'
 import { HeldResponse } from './held-response.ts'
 import { PrefetchBudget } from './prefetch-budget.ts'
 import { asOttlaError, mayPass } from './retry.ts'
-import type { TopicPartition } from './topic-partition.ts'
 
 export interface FetcherPorts {
   readonly cluster: Cluster
@@ -48,8 +47,10 @@ interface Taken {
 /** Its checksums and handlers take longer than writing a request. */
 const LARGE_RESPONSE_BYTES = 64 * 1024
 
-/** The first answer always finds them idle. */
+/** Answers in a row that found the handlers idle: the first one always does. */
 const WIDEN_AFTER = 2
+/** Small answers in a row. */
+const NARROW_AFTER = 16
 
 /** A batch that is damaged each time it is fetched is damaged in the log. */
 const DAMAGED_AFTER = 3
@@ -64,8 +65,8 @@ export class Fetcher {
   #isRefreshing = false
   #isSeeking = false
   #isWaking = false
-  /** Large answers in a row that found the handlers idle. */
   #starvedAnswers = 0
+  #smallAnswers = 0
   #searches = 0
 
   constructor(ports: FetcherPorts) {
@@ -87,10 +88,12 @@ export class Fetcher {
   }
 
   /** Dials the leaders of partitions whose positions are looked up meanwhile. */
-  expect(partitions: readonly TopicPartition[]): void {
-    for (const { topic, partition } of partitions) {
-      const leaderId = this.#ports.cluster.topic(topic)?.partitions[partition]?.leaderId ?? -1
-      if (leaderId < 0 || this.#brokers.has(leaderId)) continue
+  expect(partitions: readonly AssignedPartition[]): void {
+    const { cluster, signal } = this.#ports
+    if (signal.aborted) return
+    for (const { topic, partition, isDraining } of partitions) {
+      const leaderId = cluster.topic(topic)?.partitions[partition]?.leaderId ?? -1
+      if (leaderId < 0 || isDraining || this.#brokers.has(leaderId)) continue
       const broker = this.#open(leaderId)
       this.#brokers.set(leaderId, broker)
       broker.connect()
@@ -102,6 +105,7 @@ export class Fetcher {
     partition.phase = 'fetching'
     this.#partitions.add(partition)
     this.#place(partition)
+    this.#closeUnused()
     this.#divide()
     this.#seek()
     this.#wakeSoon()
@@ -121,11 +125,24 @@ export class Fetcher {
   }
 
   remove(partition: AssignedPartition): void {
-    if (!this.#partitions.delete(partition)) return
-    this.#move(partition, -1)
+    const wasRead = this.#partitions.delete(partition)
+    if (wasRead) this.#move(partition, -1)
+    this.#closeUnused()
+    if (!wasRead) return
     this.#divide()
     // What it held is room for others.
     this.pump()
+  }
+
+  /** Those who were expected have gone elsewhere. */
+  #closeUnused(): void {
+    if (this.#ports.isSettling()) return
+    for (const broker of this.#brokers.values()) if (broker.size === 0) this.#close(broker)
+  }
+
+  #close(broker: BrokerLanes): void {
+    this.#brokers.delete(broker.nodeId)
+    broker.close()
   }
 
   /** It has room again, or is not paused any more. */
@@ -229,10 +246,7 @@ export class Fetcher {
     const old = this.#brokers.get(partition.nodeId)
     if (old !== undefined) {
       old.remove(partition)
-      if (old.partitions.length === 0) {
-        this.#brokers.delete(partition.nodeId)
-        old.close()
-      }
+      if (old.size === 0) this.#close(old)
     }
     partition.nodeId = nodeId
     if (nodeId < 0) return
@@ -254,8 +268,8 @@ export class Fetcher {
       onRoom: () => {
         if (this.#budget.isShort) this.pump()
       },
+      onNarrowed: () => this.#divide(),
       onTrouble: () => {
-        this.#divide()
         this.#leaveFollower(nodeId)
         void this.#refresh()
       },
@@ -285,7 +299,7 @@ export class Fetcher {
     results: readonly PartitionResult[],
     endpoints: Parameters<Cluster['noteLeader']>[2]['endpoints'],
   ): void {
-    const isStarved = this.#budget.heldBytes === 0
+    const isIdle = this.#budget.heldBytes === 0
     const response = new HeldResponse(this.#budget)
     const taken: Taken[] = []
     for (const result of results) {
@@ -294,10 +308,8 @@ export class Fetcher {
     }
     const isLarge =
       taken.reduce((sum, { delivery }) => sum + (delivery.chunk?.sizeBytes ?? 0), 0) >= LARGE_RESPONSE_BYTES
-    if (isLarge) {
-      this.#widen(nodeId, isStarved)
-      this.#askNext(nodeId, true)
-    }
+    this.#adapt(nodeId, { isLarge, isIdle })
+    if (isLarge) this.#askNext(nodeId, true)
     const ready = taken.filter((one) => this.#believe(nodeId, one, response))
     // Whoever hears of a new leader asks at once: what came has to be taken by then.
     for (const { partition, answer } of results) {
@@ -324,13 +336,24 @@ export class Fetcher {
     this.pump(atOnce)
   }
 
-  /** Reads over two connections where all comes over one and that is what the handlers wait for. */
-  #widen(nodeId: number, isStarved: boolean): void {
-    this.#starvedAnswers = isStarved ? this.#starvedAnswers + 1 : 0
+  /**
+   * One connection or two. Two where all is read from one broker and the handlers wait for what a connection brings, though
+   * the broker has more. Not where an answer waits until enough has come: half of the partitions might never have that.
+   */
+  #adapt(nodeId: number, { isLarge, isIdle }: { readonly isLarge: boolean; readonly isIdle: boolean }): void {
     const broker = this.#brokers.get(nodeId)
-    const isOnly = broker !== undefined && broker.partitions.length === this.#partitions.size
-    if (this.#starvedAnswers < WIDEN_AFTER || !isOnly || this.#budget.isShort) return
-    if (broker.widen()) this.#divide()
+    if (!isLarge) {
+      this.#starvedAnswers = 0
+      if (++this.#smallAnswers >= NARROW_AFTER) broker?.narrow()
+      return
+    }
+    this.#smallAnswers = 0
+    const { partitions = [] } = broker ?? {}
+    const behind = partitions.filter(({ offset, highWatermark }) => offset < highWatermark).length
+    this.#starvedAnswers = isIdle && behind > 1 ? this.#starvedAnswers + 1 : 0
+    const isOnly = partitions.length === this.#partitions.size
+    if (this.#starvedAnswers < WIDEN_AFTER || !isOnly || this.#ports.options.fetchMinBytes > 1) return
+    if (broker?.widen() === true) this.#divide()
   }
 
   /** Appends what the answer brought, if it did; its checksums are still to be looked at. */
