@@ -131,7 +131,8 @@ export class Producer {
       onWake,
       atTurnEnd,
     }
-    this.#accumulator = new Accumulator({ ...shared, onDue: onWake, onFreed: onRoom })
+    const onUnsealed = (batch: Batch, error: OttlaError) => this.#outcomes.dropped(batch, error)
+    this.#accumulator = new Accumulator({ ...shared, onDue: onWake, onUnsealed, onFreed: onRoom })
     this.#identity = new IdentitySource(cluster, settings, signal)
     this.#pauses = new Pauses({ cluster, settings, signal, onEnd: onWake })
     this.#topics = this.#makeTopics(queue, onWake)
@@ -196,8 +197,9 @@ export class Producer {
    * Sends one record, and resolves with the place it got in the log.
    *
    * Its bytes are copied before the call returns, except while it waits for room (`onFull: 'wait'`).
-   * @throws DELIVERY_TIMEOUT, DELIVERY_UNKNOWN, RECORD_TOO_LARGE, QUEUE_FULL, DROPPED, PRODUCER_STOPPED, ABORTED,
-   *   INVALID_ARGUMENT, INVALID_OPTION, or what the broker answered; each with topic and partition where they are known
+   * @throws DELIVERY_TIMEOUT, DELIVERY_UNKNOWN, RECORD_TOO_LARGE, COMPRESSION_FAILED, QUEUE_FULL, DROPPED,
+   *   PRODUCER_STOPPED, ABORTED, INVALID_ARGUMENT, INVALID_OPTION, or what the broker answered; each with topic and
+   *   partition where they are known
    */
   send(record: ProducerRecord, options?: SendOptions): Promise<Receipt>
   /**
