@@ -7,6 +7,7 @@
  *     intake ─> accumulator ─> queue ─> sender ─> answers ─> outcomes ─> delivery
  *        └ topics (metadata, spool)        └ identity, prover, pauses       └ receipts, reports
  */
+import { untilAborted } from '../client/cancellation.ts'
 import type { Cluster } from '../client/cluster.ts'
 import { OttlaError } from '../errors.ts'
 import { assert } from '../util/assert.ts'
@@ -187,7 +188,7 @@ export class Producer {
     const connected: Promise<unknown> = this.#settings.idempotent
       ? this.#identity.obtain()
       : this.#cluster.anyConnection()
-    await this.#within(orAborted(connected, signal), timeoutMs, () => {
+    await this.#within(untilAborted(connected, signal, abortedBy), timeoutMs, () => {
       const message = `the producer was not connected within ${timeoutMs} ms`
       return this.#identity.lastError ?? new OttlaError('TIMEOUT', message, { retriable: true })
     })
@@ -252,7 +253,7 @@ export class Producer {
     const { timeoutMs, signal } = waitingOf('producer.flush', options)
     const calmDown = this.#accumulator.hurry()
     try {
-      const flushed = orAborted(this.#generations.flushed(), signal)
+      const flushed = untilAborted(this.#generations.flushed(), signal, abortedBy)
       const message = `records were not settled within ${timeoutMs} ms`
       const late = () => new OttlaError('TIMEOUT', message, { retriable: true })
       await (timeoutMs === undefined ? flushed : this.#within(flushed, timeoutMs, late))
@@ -447,15 +448,3 @@ const stopped = () =>
 
 const abortedBy = (signal: AbortSignal) =>
   new OttlaError('ABORTED', 'the call was given up because its signal fired', { cause: signal.reason })
-
-/** Settles as the promise does, or rejects with ABORTED when the signal fires first. */
-function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise
-  if (signal.aborted) return Promise.reject(abortedBy(signal))
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(abortedBy(signal))
-    signal.addEventListener('abort', onAbort, { once: true })
-    const end = () => signal.removeEventListener('abort', onAbort)
-    promise.then(resolve, reject).finally(end)
-  })
-}
