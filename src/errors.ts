@@ -10,6 +10,7 @@
 export const errorCodes = {
   ABORTED: 'the call was given up because its signal fired or its owner was aborted',
   ASSERTION_FAILED: 'a bug in Ottla: an invariant did not hold',
+  COMPRESSION_FAILED: 'a batch could not be compressed: its records are not in the log',
   CONNECTION_CLOSED: 'the connection went away before the response came',
   CONNECTION_FAILED: 'no connection to a broker could be made',
   CORRUPT_BATCH: 'a record batch is damaged: its checksum, length or count is wrong',

@@ -20,3 +20,28 @@ export function untilAborted<T>(
     if (signal.aborted) onAbort()
   })
 }
+
+/**
+ * Fires with the first of them. `AbortSignal.any` refuses signals of another realm or of a polyfill (jsdom makes its own), which
+ * are signals all the same.
+ */
+export const anySignal = (signals: readonly AbortSignal[]): AbortSignal => AbortSignal.any(signals.map(ours))
+
+/** One for each foreign signal: one that lives for long, and is given to many calls, is listened to once. */
+const followers = new WeakMap<AbortSignal, AbortController>()
+
+const isOurs = (signal: object): boolean => signal instanceof AbortSignal
+
+function ours(signal: AbortSignal): AbortSignal {
+  if (isOurs(signal)) return signal
+  const follower = followers.get(signal) ?? follow(signal)
+  if (signal.aborted) follower.abort(signal.reason)
+  return follower.signal
+}
+
+function follow(signal: AbortSignal): AbortController {
+  const follower = new AbortController()
+  followers.set(signal, follower)
+  signal.addEventListener('abort', () => follower.abort(signal.reason), { once: true })
+  return follower
+}

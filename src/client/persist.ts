@@ -3,7 +3,7 @@ import { OttlaError } from '../errors.ts'
 import { backoffMs } from '../util/backoff.ts'
 import { type Clock, sleep } from '../util/clock.ts'
 import type { Random } from '../util/random.ts'
-import { aborted, untilAborted } from './cancellation.ts'
+import { aborted, anySignal, untilAborted } from './cancellation.ts'
 
 export interface Persistence {
   /** What is tried, for messages: `metadata of topic orders`. */
@@ -28,7 +28,7 @@ export async function persist<T>(how: Persistence, attempt: (count: number) => P
   const timeout = new AbortController()
   const timer = clock.setTimeout(() => timeout.abort(), how.timeoutMs)
   const given = how.signal === undefined ? [] : [how.signal]
-  const signal = AbortSignal.any([timeout.signal, how.stopping, ...given])
+  const signal = anySignal([timeout.signal, how.stopping, ...given])
   let last: unknown
   try {
     for (let count = 0; ; count++) {

@@ -13,12 +13,6 @@
  */
 import { assert } from '../util/assert.ts'
 
-/** Offsets from `first` up to, and without, `end`. */
-export interface OffsetRange {
-  readonly first: number
-  readonly end: number
-}
-
 export class CompletionTracker {
   #mark: number
   readonly #firsts: number[] = []
@@ -32,11 +26,6 @@ export class CompletionTracker {
   /** The offset to commit: everything below it is finished. */
   get mark(): number {
     return this.#mark
-  }
-
-  /** The ranges finished above the mark, in order. */
-  above(): OffsetRange[] {
-    return this.#firsts.map((first, index) => ({ first, end: this.#ends[index] as number }))
   }
 
   /** Notes that everything from `first` up to, and without, `end` is finished. Parts may be known already. */

@@ -7,7 +7,7 @@
  *
  * One way of consuming per consumer: `run`, `runBatches` or iteration. Stopped is for good; make another one.
  */
-import { aborted } from '../client/cancellation.ts'
+import { aborted, anySignal } from '../client/cancellation.ts'
 import type { Cluster } from '../client/cluster.ts'
 import { OttlaError } from '../errors.ts'
 import { signalOf, stopping } from '../util/call-options.ts'
@@ -94,7 +94,7 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
     if (this.#state !== 'idle') throw this.#refusal('start')
     this.#state = 'starting'
     const given = outer === undefined ? [] : [outer]
-    const signal = AbortSignal.any([this.#ending.signal, ...given])
+    const signal = anySignal([this.#ending.signal, ...given])
     try {
       await this.#cluster.refresh({ topics: this.#options.topics, signal })
       await this.#cluster.coordinator('group', this.#options.groupId, { signal })

@@ -32,6 +32,8 @@ export interface AccumulatorParts {
   readonly onDue: (partition: ProducerPartition) => void
   /** `endTurn` is to be called when the turn ends. */
   readonly atTurnEnd: () => void
+  /** A batch could not be sealed: its records are to be settled. */
+  readonly onUnsealed: (batch: Batch, error: OttlaError) => void
   /** Memory came back without anything being settled. */
   readonly onFreed: () => void
 }
@@ -96,7 +98,10 @@ export class Accumulator {
     return batch
   }
 
-  /** Seals the open batch, if there is one, and puts it into the queue. The caller sees to it that it is sent. */
+  /**
+   * Seals the open batch, if there is one, and puts it into the queue. The caller sees to it that it is sent. One that
+   * cannot be sealed ends here, and nothing else does because of it.
+   */
   close(partition: ProducerPartition): void {
     const batch = partition.open
     if (batch === undefined) return
@@ -107,9 +112,14 @@ export class Accumulator {
     partition.expectedBytes =
       sizeBytes > expectedBytes ? sizeBytes : expectedBytes - ((expectedBytes - sizeBytes) >> 2)
     batch.due = true
-    batch.seal(this.#settings.compression, this.#settings.compressionLevel)
-    this.#parts.queue.append(partition.stream, batch)
     partition.topic.sticky.leave(partition.index)
+    try {
+      batch.seal(this.#settings.compression, this.#settings.compressionLevel)
+    } catch (error) {
+      // It never gets a rank: what comes after it follows on what was before it, without a hole.
+      return this.#parts.onUnsealed(batch, error as OttlaError)
+    }
+    this.#parts.queue.append(partition.stream, batch)
   }
 
   /** The turn is over, and with it the linger of batches that wait for nothing else. */

@@ -4,7 +4,7 @@
 import type { Cluster } from '../client/cluster.ts'
 import { OttlaError } from '../errors.ts'
 import { BrokerError, errorCode, errorName } from '../protocol/error-codes.ts'
-import type { Batch } from './batch.ts'
+import { type Batch, notCompressed } from './batch.ts'
 import type { Bounds } from './bounds.ts'
 import type { Delivery } from './delivery.ts'
 import { type Classification, classify } from './error-classifier.ts'
@@ -162,7 +162,8 @@ export class Answers {
       return outcomes.refused(partition, batch, tooLarge)
     }
     limits.tooLarge(partition.topic, batch)
-    const halves = halvesOf(batch, bounds.pool, settings.compression)
+    const halves = this.#encoded(partition, batch, () => halvesOf(batch, bounds.pool, settings.compression))
+    if (halves === undefined) return
     generations.join(batch.generation)
     delivery.counts.splitBatches++
     partition.window.replace(batch, halves)
@@ -185,11 +186,24 @@ export class Answers {
       const error = only ?? brokerError(partition, answer)
       return outcomes.refused(partition, batch, error)
     }
-    const { rest, refused } = without(batch, places, { pool: bounds.pool, compression: settings.compression })
+    const how = { pool: bounds.pool, compression: settings.compression }
+    const parts = this.#encoded(partition, batch, () => without(batch, places, how))
+    if (parts === undefined) return
+    const { rest, refused } = parts
     const errors = new Map(places.map((place) => [place, named.get(place) as OttlaError]))
     delivery.refused(batch, refused, errors)
     partition.window.replace(batch, rest === undefined ? [] : [rest])
     outcomes.free(batch)
+  }
+
+  /** What an encoder makes of a batch that the broker did not take. When it fails, so does the batch as a whole. */
+  #encoded<T>(partition: ProducerPartition, batch: Batch, encode: () => T): T | undefined {
+    try {
+      return encode()
+    } catch (error) {
+      this.#parts.outcomes.refused(partition, batch, notCompressed(batch, error))
+      return undefined
+    }
   }
 
   #freeIfGone(batch: Batch): void {

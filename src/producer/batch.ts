@@ -7,6 +7,7 @@
  * records exactly and in order; it is settled once; its memory is given back once, and not while a socket may
  * still read it.
  */
+import { OttlaError } from '../errors.ts'
 import { type BatchBuilder, BatchView, type Compression, stampBatch } from '../protocol/record-batch.ts'
 import { assert } from '../util/assert.ts'
 import type { BufferPool } from './buffer-pool.ts'
@@ -100,15 +101,24 @@ export class Batch implements QueuedBatch {
     return this.#settled
   }
 
-  /** Makes the bytes final. Compressed ones take the place of the builder's. */
+  /**
+   * Makes the bytes final. Compressed ones take the place of the builder's.
+   *
+   * @throws COMPRESSION_FAILED; then the bytes are the plain ones, from which its records can be told
+   */
   seal(compression: Compression, level: number | undefined): void {
     const { builder } = this
     assert(builder !== undefined && this.bytes === EMPTY, 'a batch was sealed twice')
     this.baseTimestamp = builder.baseTimestamp
     this.maxTimestamp = builder.maxTimestamp
     this.plainBytes = builder.sizeBytes
-    this.bytes = builder.seal(level === undefined ? { compression } : { compression, level })
     this.span = this.count
+    try {
+      this.bytes = builder.seal(level === undefined ? { compression } : { compression, level })
+    } catch (error) {
+      this.bytes = builder.seal()
+      throw notCompressed(this, error)
+    }
     if (compression === 'none' || new BatchView(this.bytes, 0, this.bytes.length).compression === 'none')
       return
     this.#hold(this.bytes.length)
@@ -175,3 +185,11 @@ export interface BatchBirth {
   readonly openedAt: number
   readonly generation: number
 }
+
+/** What became of a batch's records when a codec threw over them. */
+export const notCompressed = ({ topic, partition }: Batch, cause: unknown): OttlaError =>
+  new OttlaError(
+    'COMPRESSION_FAILED',
+    `records for ${topic}/${partition} could not be compressed: ${(cause as Error).message}`,
+    { retriable: true, topic, partition, cause },
+  )

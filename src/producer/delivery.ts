@@ -15,7 +15,7 @@ import type { Bounds } from './bounds.ts'
 import type { Landing, Run } from './calls.ts'
 import type { Generations } from './generations.ts'
 import type { Queue } from './queue/queue.ts'
-import type { DeliveryListener, DeliveryReport } from './receipts.ts'
+import type { DeliveryListener, DeliveryReport, FailedReport } from './receipts.ts'
 import type { SpooledRecord } from './topic.ts'
 
 /** What happened since the producer was made, in records unless said otherwise. */
@@ -151,7 +151,8 @@ export class Delivery {
     const { bounds, queue, generations, onSettled } = this.#parts
     bounds.calls -= finished
     assert(bounds.calls >= 0, 'more calls were settled than were accepted')
-    queue.settle(batch.position, batch.span)
+    // One that could not be sealed was never queued.
+    if (batch.position >= 0) queue.settle(batch.position, batch.span)
     batch.runs = []
     generations.leave(batch.generation)
     onSettled()
@@ -206,22 +207,39 @@ export class Delivery {
 
   /** `only`: the records that are meant, by their place in the batch, each with its own error. */
   #reportFailed(batch: Batch, error: OttlaError, only: ReadonlyMap<number, OttlaError> | undefined): void {
-    const cursor = recordsOf(batch)
-    for (let index = 0; cursor.next(); index++) {
-      if (only !== undefined && !only.has(index)) continue
+    const isMeant = (index: number) => only === undefined || only.has(index)
+    const contents = this.#contentsOf(batch, isMeant)
+    let index = -1
+    for (const timestamp of timestampsOf(batch.runs)) {
+      if (!isMeant(++index)) continue
       this.#report({
         status: 'failed',
         topic: batch.topic,
         partition: batch.partition,
-        timestamp: cursor.timestamp,
+        timestamp,
         replayed: false,
         uncertain: batch.uncertain,
         error: only?.get(index) ?? error,
-        key: bytesOf(cursor.key()),
-        value: bytesOf(cursor.value()),
-        headers: cursor.headers().map(([name, value]) => [name, bytesOf(value)] as const),
+        ...(contents[index] ?? NO_CONTENT),
       })
     }
+  }
+
+  /** Whatever is wrong with them, the records are settled: what cannot be read is missing at the end. */
+  #contentsOf(batch: Batch, isMeant: (index: number) => boolean): readonly Content[] {
+    const contents: Content[] = []
+    try {
+      for (const cursor = recordsOf(batch); cursor.next(); ) {
+        contents.push(isMeant(contents.length) ? contentOf(cursor) : NO_CONTENT)
+      }
+    } catch (error) {
+      const fields = { err: error, topic: batch.topic }
+      this.#parts.logger.error(
+        fields,
+        'records that failed could not be read: their reports lack the content',
+      )
+    }
+    return contents
   }
 
   #report(report: DeliveryReport): void {
@@ -253,6 +271,20 @@ export class Delivery {
   #warn(topic: string, records: number, error: OttlaError): void {
     this.#parts.logger.warn({ topic, records, code: error.code, err: error }, 'records were not delivered')
   }
+}
+
+type Content = Pick<FailedReport, 'key' | 'value' | 'headers'>
+
+const NO_CONTENT: Content = { key: null, value: null, headers: [] }
+
+const contentOf = (cursor: RecordCursor): Content => ({
+  key: bytesOf(cursor.key()),
+  value: bytesOf(cursor.value()),
+  headers: cursor.headers().map(([name, value]) => [name, bytesOf(value)] as const),
+})
+
+function* timestampsOf(runs: readonly Run[]): Generator<number> {
+  for (const run of runs) for (let place = 0; place < run.count; place++) yield run.timestampAt(place)
 }
 
 const recordsOf = (batch: Batch): RecordCursor =>

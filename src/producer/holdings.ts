@@ -99,8 +99,8 @@ export class Holdings {
       accumulator.close(oldest)
       batch = oldest.stream.take()
     }
-    if (batch === undefined) return false
-    outcomes.dropped(batch, error)
+    // Without one, closing it has made room: it was empty, or could not be sealed.
+    if (batch !== undefined) outcomes.dropped(batch, error)
     return true
   }
 

@@ -70,7 +70,7 @@ export class Outcomes {
     if (partition.window.giveUp(batch)) this.free(batch)
   }
 
-  /** It was taken out of the queue and never sent. */
+  /** It was taken out of the queue, or could not get into it, and was never sent. */
   dropped(batch: Batch, error: OttlaError): void {
     batch.state = 'gone'
     this.#parts.delivery.failed(batch, error)

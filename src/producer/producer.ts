@@ -7,6 +7,7 @@
  *     intake ─> accumulator ─> queue ─> sender ─> answers ─> outcomes ─> delivery
  *        └ topics (metadata, spool)        └ identity, prover, pauses       └ receipts, reports
  */
+import { untilAborted } from '../client/cancellation.ts'
 import type { Cluster } from '../client/cluster.ts'
 import { OttlaError } from '../errors.ts'
 import { assert } from '../util/assert.ts'
@@ -131,7 +132,8 @@ export class Producer {
       onWake,
       atTurnEnd,
     }
-    this.#accumulator = new Accumulator({ ...shared, onDue: onWake, onFreed: onRoom })
+    const onUnsealed = (batch: Batch, error: OttlaError) => this.#outcomes.dropped(batch, error)
+    this.#accumulator = new Accumulator({ ...shared, onDue: onWake, onUnsealed, onFreed: onRoom })
     this.#identity = new IdentitySource(cluster, settings, signal)
     this.#pauses = new Pauses({ cluster, settings, signal, onEnd: onWake })
     this.#topics = this.#makeTopics(queue, onWake)
@@ -186,7 +188,7 @@ export class Producer {
     const connected: Promise<unknown> = this.#settings.idempotent
       ? this.#identity.obtain()
       : this.#cluster.anyConnection()
-    await this.#within(orAborted(connected, signal), timeoutMs, () => {
+    await this.#within(untilAborted(connected, signal, abortedBy), timeoutMs, () => {
       const message = `the producer was not connected within ${timeoutMs} ms`
       return this.#identity.lastError ?? new OttlaError('TIMEOUT', message, { retriable: true })
     })
@@ -196,8 +198,9 @@ export class Producer {
    * Sends one record, and resolves with the place it got in the log.
    *
    * Its bytes are copied before the call returns, except while it waits for room (`onFull: 'wait'`).
-   * @throws DELIVERY_TIMEOUT, DELIVERY_UNKNOWN, RECORD_TOO_LARGE, QUEUE_FULL, DROPPED, PRODUCER_STOPPED, ABORTED,
-   *   INVALID_ARGUMENT, INVALID_OPTION, or what the broker answered; each with topic and partition where they are known
+   * @throws DELIVERY_TIMEOUT, DELIVERY_UNKNOWN, RECORD_TOO_LARGE, COMPRESSION_FAILED, QUEUE_FULL, DROPPED,
+   *   PRODUCER_STOPPED, ABORTED, INVALID_ARGUMENT, INVALID_OPTION, or what the broker answered; each with topic and
+   *   partition where they are known
    */
   send(record: ProducerRecord, options?: SendOptions): Promise<Receipt>
   /**
@@ -250,7 +253,7 @@ export class Producer {
     const { timeoutMs, signal } = waitingOf('producer.flush', options)
     const calmDown = this.#accumulator.hurry()
     try {
-      const flushed = orAborted(this.#generations.flushed(), signal)
+      const flushed = untilAborted(this.#generations.flushed(), signal, abortedBy)
       const message = `records were not settled within ${timeoutMs} ms`
       const late = () => new OttlaError('TIMEOUT', message, { retriable: true })
       await (timeoutMs === undefined ? flushed : this.#within(flushed, timeoutMs, late))
@@ -445,15 +448,3 @@ const stopped = () =>
 
 const abortedBy = (signal: AbortSignal) =>
   new OttlaError('ABORTED', 'the call was given up because its signal fired', { cause: signal.reason })
-
-/** Settles as the promise does, or rejects with ABORTED when the signal fires first. */
-function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise
-  if (signal.aborted) return Promise.reject(abortedBy(signal))
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(abortedBy(signal))
-    signal.addEventListener('abort', onAbort, { once: true })
-    const end = () => signal.removeEventListener('abort', onAbort)
-    promise.then(resolve, reject).finally(end)
-  })
-}

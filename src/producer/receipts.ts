@@ -48,7 +48,7 @@ export interface FailedReport extends CommonReport {
   /** -1 when no partition was chosen yet. */
   readonly partition: number
   readonly error: OttlaError
-  /** The rest of the record, for a log or another topic: copies. */
+  /** The rest of the record, for a log or another topic: copies. Without content where the batch could not be read again. */
   readonly value: Buffer | null
   readonly headers: readonly (readonly [key: string, value: Buffer | null])[]
 }

@@ -47,6 +47,9 @@ export function without(
   places: readonly number[],
   how: { pool: BufferPool; compression: Compression },
 ): Refusal {
+  const isAll = places.length === batch.count
+  // Before the runs are cut: while it can still fail, nothing is changed.
+  const bytes = isAll ? undefined : encodeWithout(batch, new Set(places), how.compression)
   const refused: Run[] = []
   const kept: Run[] = []
   let runs: Run[] = batch.runs
@@ -60,9 +63,9 @@ export function without(
     from = place + 1
   }
   kept.push(...runs)
-  if (places.length === batch.count) return { rest: undefined, refused }
+  if (bytes === undefined) return { rest: undefined, refused }
   const rest = new Batch(batch, how.pool, batch)
-  rest.adopt(encodeWithout(batch, new Set(places), how.compression), batch, kept)
+  rest.adopt(bytes, batch, kept)
   rest.rank = batch.endRank - rest.count
   rest.position = batch.position
   rest.span = batch.span

@@ -165,7 +165,10 @@ export const is = {
   /** Whatever is made by an AbortController, of this realm or another, or behaves as if. */
   signal: ((value, fail) => {
     const given = value as Partial<AbortSignal> | null
-    const isSignal = typeof given?.aborted === 'boolean' && typeof given.addEventListener === 'function'
+    const isSignal =
+      typeof given?.aborted === 'boolean' &&
+      typeof given.addEventListener === 'function' &&
+      typeof given.removeEventListener === 'function'
     return isSignal ? given : fail('an AbortSignal')
   }) as Check<AbortSignal>,
   /** What is injected: an object with these functions, also inherited ones. */

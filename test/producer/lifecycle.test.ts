@@ -1,6 +1,7 @@
 /** Stop, abort, flush, start, signals, and what listeners may do. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Kafka } from '../../src/kafka.ts'
 import { PartialDeliveryError } from '../../src/producer/receipts.ts'
 import { alone, codeOf, oneByOne, range, withProducer } from './support/kit.ts'
 
@@ -140,6 +141,16 @@ test('a signal ends the waiting, and the record is settled nevertheless', async 
     await during(producer.flush())
     assert.deepEqual(values('orders'), ['a'])
   })
+})
+
+test('a start whose signal had fired leaves nothing behind that rejects later', async () => {
+  const kafka = new Kafka({ brokers: ['nowhere:9092'], dial: () => new Promise(() => undefined) })
+  const producer = kafka.producer()
+  assert.equal(await codeOf(producer.start({ signal: AbortSignal.abort() })), 'ABORTED')
+  await producer.stop({ timeoutMs: 0 })
+  await kafka.stop()
+  // Where a rejection that nobody handles would be told.
+  await new Promise(setImmediate)
 })
 
 test('a listener that throws, rejects or sends again stops nothing', async () => {

@@ -8,7 +8,7 @@
 import { OttlaError } from '../../errors.ts'
 import { backoffMs } from '../../util/backoff.ts'
 import { sleep } from '../../util/clock.ts'
-import { aborted, untilAborted } from '../cancellation.ts'
+import { aborted, anySignal, untilAborted } from '../cancellation.ts'
 import type { Cluster } from '../cluster.ts'
 import type { Connection } from '../connection.ts'
 
@@ -81,7 +81,7 @@ export async function callItems<T, R>(
   const { clock, random, requestTimeoutMs, minBackoffMs: minMs, maxBackoffMs: maxMs } = cluster.options
   const deadline = clock.monotonic() + (options.timeoutMs ?? requestTimeoutMs)
   const given = options.signal === undefined ? [] : [options.signal]
-  const signal = AbortSignal.any([cluster.stopping, ...given])
+  const signal = anySignal([cluster.stopping, ...given])
   const outcomes: Outcome<R>[] = []
   let pending = call.items.map((_, index) => index)
   for (let attempt = 0; ; attempt++) {
