@@ -5,6 +5,7 @@
  */
 import { OttlaError } from '../../errors.ts'
 import { checkValues, wrongArgument } from '../../util/arguments.ts'
+import { waiting as every } from '../../util/call-options.ts'
 import { type Check, is, nearest, type Option, type OptionTable, resolveOptions } from '../../util/options.ts'
 
 const optional = <T>(check: Check<T>, ...otherNames: string[]): Option<T | undefined> => ({
@@ -90,7 +91,6 @@ const tables = {
   changes: { ...resource, configs: required(valuesOf(change), 'configEntries', 'entries') },
 } satisfies { readonly [list: string]: OptionTable }
 
-const every = { timeoutMs: optional(is.milliseconds(1), 'timeout'), signal: optional(is.signal) }
 const validateOnly = optional(is.boolean)
 const isolation = optional(is.oneOf('read_committed', 'read_uncommitted'), 'isolationLevel')
 /** Looked at by `checkItems`. */
