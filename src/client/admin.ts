@@ -257,7 +257,7 @@ export class Admin {
     options: AdminCallOptions = {},
   ): Promise<PartitionProducers[]> {
     checkOptions('describeProducers', options)
-    checkItems('partitions', partitions)
+    checkItems('replicas', partitions, 'partitions')
     return describeProducersOn(this.#cluster, partitions, options)
   }
 }

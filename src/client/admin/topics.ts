@@ -32,9 +32,10 @@ export interface CreatedTopic {
 }
 
 export interface NewPartitions {
-  readonly topic: string
-  /** How many partitions there shall be in all. */
-  readonly count: number
+  /** Of the topic. */
+  readonly name: string
+  /** How many there shall be in all. */
+  readonly partitions: number
   /** The nodes of each partition that is added. */
   readonly assignments?: readonly (readonly number[])[]
 }
@@ -212,12 +213,12 @@ export async function createPartitionsOn(
     {
       doing: 'CreatePartitions',
       items: topics,
-      subject: ({ topic }) => topic,
+      subject: ({ name }) => name,
       route: toController(cluster),
       isIdempotent: false,
       ask: async ({ connection, brokerTimeoutMs, timeoutMs }, items) => {
-        const named = items.map(({ topic, count, assignments }) => ({
-          name: topic,
+        const named = items.map(({ name, partitions: count, assignments }) => ({
+          name,
           count,
           assignments: assignments?.map((brokerIds) => ({ brokerIds })) ?? null,
         }))
@@ -225,8 +226,8 @@ export async function createPartitionsOn(
         const response = await connection.request(createPartitions, body, { timeoutMs })
         const answers = new Map(response.results.map((result) => [result.name, result]))
         return outcomesOf(items, answers, {
-          subject: ({ topic }) => topic,
-          outcome: ({ topic }, { errorCode: code, errorMessage: brokerMessage }) =>
+          subject: ({ name }) => name,
+          outcome: ({ name: topic }, { errorCode: code, errorMessage: brokerMessage }) =>
             code === 0
               ? { value: undefined }
               : { error: refused(code, 'CreatePartitions', { topic, brokerMessage }) },
