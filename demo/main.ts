@@ -53,7 +53,7 @@ async function main({ brokers, records, keep }: DemoOptions): Promise<number> {
   const plan = { ...names, partitions: PARTITIONS, records, historyDir }
   const ending: (() => Promise<void>)[] = []
   try {
-    const stage = brokers === undefined ? await embeddedStage(plan.topic) : existingStage(brokers)
+    const stage = await (brokers === undefined ? embeddedStage(plan.topic) : existingStage(brokers))
     ending.push(() => stage.stop())
     console.log(
       brokers === undefined
