@@ -42,11 +42,14 @@ export async function embeddedStage(topic: string): Promise<Stage> {
 const ANSWER_LIMIT_MS = 10_000
 
 /** @throws CONNECTION_FAILED or TIMEOUT when nobody answers there within `limitMs` */
-export async function existingStage(brokers: readonly string[], limitMs = ANSWER_LIMIT_MS): Promise<Stage> {
+export async function existingStage(
+  brokers: readonly string[],
+  { limitMs = ANSWER_LIMIT_MS, signal }: { readonly limitMs?: number; readonly signal?: AbortSignal } = {},
+): Promise<Stage> {
   // A connection that hangs is given up in time to say so.
   const kafka = new Kafka({ brokers, connectTimeoutMs: limitMs / 2 })
   try {
-    await kafka.admin().describeCluster({ timeoutMs: limitMs })
+    await kafka.admin().describeCluster({ timeoutMs: limitMs, ...(signal === undefined ? {} : { signal }) })
   } finally {
     await kafka.stop()
   }

@@ -11,9 +11,9 @@ test('nobody there, or nobody who answers: said in time, with the reason', async
   t.after(() => new Promise((resolve) => mute.close(resolve)))
   await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve))
   const { port } = mute.address() as { port: number }
-  const silent = await rejection(existingStage([`127.0.0.1:${port}`], 200), 'CONNECTION_FAILED')
+  const silent = await rejection(existingStage([`127.0.0.1:${port}`], { limitMs: 200 }), 'CONNECTION_FAILED')
   assert.match(silent.message, /was not ready within 100 ms/)
-  const refused = await rejection(existingStage(['127.0.0.1:1'], 200), 'CONNECTION_FAILED')
+  const refused = await rejection(existingStage(['127.0.0.1:1'], { limitMs: 200 }), 'CONNECTION_FAILED')
   assert.match(refused.message, /no broker of 127\.0\.0\.1:1 can be reached/)
 })
 
