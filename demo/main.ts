@@ -47,13 +47,22 @@ async function main({ brokers, records, keep }: DemoOptions): Promise<number> {
   const names = { topic: `ottla-demo-${suffix}`, group: `ottla-demo-${suffix}` }
   const historyDir = mkdtempSync(join(tmpdir(), 'ottla-demo-'))
   const interrupted = Promise.withResolvers<never>()
-  const interrupt = () => interrupted.reject(new Interrupted())
+  // Also when nobody waits for it at the moment.
+  interrupted.promise.catch(() => undefined)
+  const giveUp = new AbortController()
+  const interrupt = () => {
+    interrupted.reject(new Interrupted())
+    giveUp.abort()
+  }
   process.once('SIGINT', interrupt)
   process.once('SIGTERM', interrupt)
   const plan = { ...names, partitions: PARTITIONS, records, historyDir }
   const ending: (() => Promise<void>)[] = []
   try {
-    const stage = brokers === undefined ? await embeddedStage(plan.topic) : existingStage(brokers)
+    const stage =
+      brokers === undefined
+        ? await embeddedStage(plan.topic)
+        : await Promise.race([existingStage(brokers, { signal: giveUp.signal }), interrupted.promise])
     ending.push(() => stage.stop())
     console.log(
       brokers === undefined

@@ -2,6 +2,7 @@
  * Where the demo plays: on an embedded cluster in a process of its own, which can be broken on demand, or on a Kafka
  * that is there already, of which nothing is broken.
  */
+import { Kafka } from '../src/index.ts'
 import { Actor } from '../test/support/actors/actor.ts'
 import type { ClusterCalls, ClusterConfig } from '../test/support/actors/cluster-actor.ts'
 
@@ -38,8 +39,19 @@ export async function embeddedStage(topic: string): Promise<Stage> {
   }
 }
 
-export const existingStage = (brokers: readonly string[]): Stage => ({
-  brokers,
-  faults: undefined,
-  stop: () => Promise.resolve(),
-})
+const ANSWER_LIMIT_MS = 10_000
+
+/** @throws CONNECTION_FAILED or TIMEOUT when nobody answers there within `limitMs` */
+export async function existingStage(
+  brokers: readonly string[],
+  { limitMs = ANSWER_LIMIT_MS, signal }: { readonly limitMs?: number; readonly signal?: AbortSignal } = {},
+): Promise<Stage> {
+  // A connection that hangs is given up in time to say so.
+  const kafka = new Kafka({ brokers, connectTimeoutMs: limitMs / 2 })
+  try {
+    await kafka.admin().describeCluster({ timeoutMs: limitMs, ...(signal === undefined ? {} : { signal }) })
+  } finally {
+    await kafka.stop()
+  }
+  return { brokers, faults: undefined, stop: () => Promise.resolve() }
+}

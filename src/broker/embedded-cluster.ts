@@ -8,6 +8,7 @@ import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { OttlaError } from '../errors.ts'
 import type { Timer } from '../util/clock.ts'
+import { memoryAddress } from '../util/memory-address.ts'
 import type { AnswerObserver } from './answered-errors.ts'
 import { BrokerNode, type NodeAddress } from './broker-node.ts'
 import { ClusterState } from './cluster-state.ts'
@@ -23,8 +24,6 @@ import type { Partition } from './partition.ts'
 import { SaslServer } from './sasl/sasl-server.ts'
 import { secureWith } from './secure.ts'
 import type { Topic } from './topic.ts'
-
-const MEMORY_PORT = 9092
 
 interface Running {
   readonly node: BrokerNode
@@ -255,8 +254,9 @@ export class EmbeddedCluster {
   async #addNode(id: number): Promise<void> {
     const { listen, transport, racks, sasl, tls, random } = this.#options
     const isMemory = transport === 'memory'
-    const host = isMemory ? `broker-${id}` : (listen.host ?? '127.0.0.1')
-    const port = isMemory ? MEMORY_PORT : listen.port === 0 ? 0 : listen.port + id - 1
+    const { host, port } = isMemory
+      ? memoryAddress(id)
+      : { host: listen.host ?? '127.0.0.1', port: listen.port === 0 ? 0 : listen.port + id - 1 }
     const wildcard = host === '0.0.0.0' || host === '::'
     const advertisedHost = listen.advertisedHost ?? (wildcard ? 'localhost' : host)
     const node = new BrokerNode(

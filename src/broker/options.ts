@@ -2,6 +2,7 @@
 import { type Clock, injectedClock, systemClock } from '../util/clock.ts'
 import { type Logger, silentLogger } from '../util/logger.ts'
 import { type Check, is, type Option, type Resolved, resolveOptions, wrongOption } from '../util/options.ts'
+import { certificate, certificates, type Pem, privateKey } from '../util/pem.ts'
 import { injectedRandom, type Random, systemRandom } from '../util/random.ts'
 import { type SaslMechanism, saslMechanisms } from './sasl/sasl-server.ts'
 import { type Configs, refusedBrokerConfig } from './topic-settings.ts'
@@ -26,7 +27,8 @@ export interface StartClusterOptions {
   readonly transport?: 'tcp' | 'memory'
   /**
    * Where the first node listens; the others take the next ports. Port 0: any free ones. Default 127.0.0.1, port 0.
-   * Clients are told `advertisedHost`, by default the host, or localhost where that stands for every interface.
+   * Clients are told `advertisedHost`, by default the host, or localhost where that stands for every interface. Not with
+   * `transport: 'memory'`, where nothing listens.
    */
   readonly listen?: { readonly host?: string; readonly port?: number; readonly advertisedHost?: string }
   /** Whether topics come into being when they are asked for. Default true. */
@@ -42,14 +44,14 @@ export interface StartClusterOptions {
    * oldest committed batches go, as if their retention had ended. Default 256 MiB.
    */
   readonly logBytes?: number
-  /** Racks of the nodes, in the order of their ids. */
+  /** Racks of the nodes, in the order of their ids: one for each. */
   readonly racks?: readonly string[]
   /** Asks every client to authenticate. */
   readonly sasl?: {
     readonly users: Readonly<Record<string, string>>
     readonly mechanisms?: readonly SaslMechanism[]
   }
-  /** Speaks TLS: options as of `tls.createServer`. */
+  /** Speaks TLS: options as of `tls.createServer`, of which these are taken. */
   readonly tls?: TlsOption
   /** Such as `VirtualClock`. Default the machine's. */
   readonly clock?: Clock
@@ -67,10 +69,11 @@ export interface StartClusterOptions {
 }
 
 export interface TlsOption {
-  readonly key: string | Buffer
-  readonly cert: string | Buffer
+  /** PEM, as all of these. */
+  readonly key: Pem
+  readonly cert: Pem
   /** Authorities of client certificates. */
-  readonly ca?: string | Buffer | readonly (string | Buffer)[]
+  readonly ca?: Pem | readonly Pem[]
   /** Asks clients for a certificate, and refuses those without a valid one. Default false. */
   readonly requestCert?: boolean
 }
@@ -144,15 +147,10 @@ const saslTable = {
   mechanisms: required(is.list(is.oneOf(...saslMechanisms), 'mechanisms'), saslMechanisms),
 }
 
-const pem: Check<string | Buffer> = (value, fail) =>
-  typeof value === 'string' || Buffer.isBuffer(value) ? value : fail('PEM text or a Buffer of it')
-
 const tlsTable = {
-  key: { check: pem },
-  cert: { check: pem },
-  ca: optional<NonNullable<TlsOption['ca']>>((value, fail) =>
-    Array.isArray(value) ? value.map((one) => pem(one, fail)) : pem(value, fail),
-  ),
+  key: { check: privateKey },
+  cert: { check: certificate },
+  ca: optional(certificates),
   requestCert: required(is.boolean, false),
 }
 
@@ -182,8 +180,19 @@ const optionTable = {
   ),
 }
 
-export const resolveStartOptions = (given: StartClusterOptions | undefined) =>
-  resolveOptions('startCluster', optionTable, given)
+export function resolveStartOptions(given: StartClusterOptions | undefined) {
+  const options = resolveOptions('startCluster', optionTable, given)
+  const { brokers, racks, transport } = options
+  if (transport === 'memory' && given?.listen !== undefined) {
+    const expected = "left out beside transport 'memory', where nothing listens"
+    throw wrongOption({ owner: 'startCluster', name: 'listen' }, expected, given.listen)
+  }
+  if (racks !== undefined && racks.length !== brokers) {
+    const expected = `as many names as there are brokers (${brokers})`
+    throw wrongOption({ owner: 'startCluster', name: 'racks' }, expected, racks.length)
+  }
+  return options
+}
 
 export type ResolvedStartOptions = ReturnType<typeof resolveStartOptions>
 

@@ -8,6 +8,7 @@
 import type { Duplex } from 'node:stream'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import { OttlaError } from '../errors.ts'
+import { type Pem, pemBytes } from '../util/pem.ts'
 import type { Secure } from './listener.ts'
 import type { ResolvedTls } from './options.ts'
 
@@ -16,9 +17,9 @@ const HANDSHAKE_TIMEOUT_MS = 30_000
 export function secureWith({ key, cert, ca, requestCert }: ResolvedTls): Secure {
   const make = () =>
     createServer({
-      key,
-      cert,
-      ...(ca === undefined ? {} : { ca: [ca].flat() as (string | Buffer)[] }),
+      key: pemBytes(key),
+      cert: pemBytes(cert),
+      ...(ca === undefined ? {} : { ca: ([ca].flat() as Pem[]).map(pemBytes) }),
       requestCert,
       rejectUnauthorized: requestCert,
       allowHalfOpen: true,

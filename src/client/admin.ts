@@ -4,6 +4,7 @@
  * what became of each, when some failed.
  */
 import { checkGroup, checkItems, checkNames, checkOptions } from './admin/arguments.ts'
+import type { AdminCallOptions } from './admin/call-time.ts'
 import {
   type AlteredConfigs,
   alterConfigsOn,
@@ -30,7 +31,6 @@ import {
   type ListGroupsOptions,
   listGroupsOn,
 } from './admin/groups.ts'
-import type { AdminCallOptions } from './admin/items.ts'
 import {
   type DeletedRecords,
   deleteRecordsOn,
@@ -57,6 +57,7 @@ import {
 } from './admin/topics.ts'
 import type { Cluster, TopicMetadata } from './cluster.ts'
 
+export type { AdminCallOptions } from './admin/call-time.ts'
 export type {
   AlteredConfigs,
   ConfigChange,
@@ -70,7 +71,7 @@ export type { DescribedCluster } from './admin/describe-cluster.ts'
 export type { GroupLag, GroupLagOptions } from './admin/group-lag.ts'
 export type { GroupOffset, GroupOffsetsOptions, NewGroupOffset } from './admin/group-offsets.ts'
 export type { DescribedGroup, GroupMember, ListedGroup, ListGroupsOptions } from './admin/groups.ts'
-export { type AdminCallOptions, PartialFailureError } from './admin/items.ts'
+export { PartialFailureError } from './admin/items.ts'
 export type {
   ActiveProducer,
   DeletedRecords,
@@ -256,7 +257,7 @@ export class Admin {
     options: AdminCallOptions = {},
   ): Promise<PartitionProducers[]> {
     checkOptions('describeProducers', options)
-    checkItems('partitions', partitions)
+    checkItems('replicas', partitions, 'partitions')
     return describeProducersOn(this.#cluster, partitions, options)
   }
 }

@@ -6,10 +6,9 @@
 import type { Duplex } from 'node:stream'
 import type { SecureContext, SecureVersion, TLSSocket } from 'node:tls'
 import { OttlaError } from '../errors.ts'
-import { type Check, type Fail, is, resolveOptions, wrongOption } from '../util/options.ts'
+import { is, resolveOptions, wrongOption } from '../util/options.ts'
+import { certificate, certificates, type Pem, pemBytes, privateKey } from '../util/pem.ts'
 import { type Address, formatAddress, ignoreLateErrors } from './dial.ts'
-
-type Pem = string | Uint8Array
 
 export interface TlsOptions {
   /** Authorities to trust instead of the ones that Node carries, PEM. */
@@ -39,33 +38,10 @@ export interface TlsSettings {
   readonly secureContext: () => SecureContext
 }
 
-const CERTIFICATE = /-----BEGIN (?:[A-Z0-9]+ )?CERTIFICATE-----/
-const PRIVATE_KEY = /-----BEGIN (?:[A-Z0-9]+ )?PRIVATE KEY-----/
-
-/** OpenSSL takes an authority that is none for an empty list, and then trusts nobody; a key that is none fails in its own words. */
-const pemOf =
-  (what: string, pattern: RegExp): Check<Pem> =>
-  (value, fail) => {
-    if (typeof value !== 'string' && !(value instanceof Uint8Array)) return fail('PEM text or its bytes')
-    const text = typeof value === 'string' ? value : Buffer.from(value).toString('latin1')
-    if (pattern.test(text)) return value
-    // Only what has the ending of a file: anything else may be a key in the wrong place, and is not to be shown.
-    const isPath = text.length < 4_096 && /\.(?:pem|crt|cer|cert|key|txt)$/i.test(text.trim())
-    const advice = isPath ? '; this looks like a path: give what the file holds' : ''
-    return fail(`PEM text or its bytes, and there is no ${what} in it${advice}`)
-  }
-
-const certificate = pemOf('certificate', CERTIFICATE)
-const certificates = is.list(certificate, 'PEM texts')
-
 const table = {
-  ca: {
-    check: (value: unknown, fail: Fail): Pem | readonly Pem[] | undefined =>
-      Array.isArray(value) ? certificates(value, fail) : certificate(value, fail),
-    default: undefined,
-  },
+  ca: { check: is.optional(certificates), default: undefined },
   cert: { check: is.optional(certificate), default: undefined },
-  key: { check: is.optional(pemOf('private key', PRIVATE_KEY)), default: undefined },
+  key: { check: is.optional(privateKey), default: undefined },
   passphrase: { check: is.optional(is.string), default: undefined },
   serverName: { check: is.optional(is.string), default: undefined },
   minVersion: { check: is.oneOf('TLSv1.2', 'TLSv1.3'), default: 'TLSv1.2' as const },
@@ -94,10 +70,6 @@ export function resolveTls(given: boolean | TlsOptions | undefined): TlsSettings
   return Object.freeze({ serverName, minVersion, insecureSkipVerify, secureContext })
 }
 
-type Bytes = string | Buffer
-const bytes = (value: Pem): Bytes =>
-  typeof value === 'string' ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength)
-
 function makeContext(options: {
   readonly ca: Pem | readonly Pem[] | undefined
   readonly cert: Pem | undefined
@@ -108,9 +80,9 @@ function makeContext(options: {
   const { ca, cert, key, passphrase, ciphers } = options
   try {
     return nodeTls().createSecureContext({
-      ...(ca === undefined ? {} : { ca: Array.isArray(ca) ? ca.map(bytes) : bytes(ca as Pem) }),
-      ...(cert === undefined ? {} : { cert: bytes(cert) }),
-      ...(key === undefined ? {} : { key: bytes(key) }),
+      ...(ca === undefined ? {} : { ca: Array.isArray(ca) ? ca.map(pemBytes) : pemBytes(ca as Pem) }),
+      ...(cert === undefined ? {} : { cert: pemBytes(cert) }),
+      ...(key === undefined ? {} : { key: pemBytes(key) }),
       ...(passphrase === undefined ? {} : { passphrase }),
       ...(ciphers === undefined ? {} : { ciphers }),
     })

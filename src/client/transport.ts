@@ -1,6 +1,7 @@
 /** The byte stream under a connection: dialled, and with TLS over it when that is on. */
 import type { Duplex } from 'node:stream'
 import { OttlaError } from '../errors.ts'
+import { isMemoryAddress } from '../util/memory-address.ts'
 import { untilAborted } from './cancellation.ts'
 import { type Address, type Dial, directTcpDial, formatAddress, ignoreLateErrors, tcpDial } from './dial.ts'
 import { secure, type TlsSettings } from './tls.ts'
@@ -31,9 +32,20 @@ async function dialled(address: Address, dial: Dial, signal: AbortSignal): Promi
     if (signal.aborted) throw signal.reason
     const broker = formatAddress(address)
     const message = `no connection to ${broker}: ${(cause as Error)?.message || String(cause)}`
-    throw new OttlaError('CONNECTION_FAILED', message, { retriable: true, broker, cause })
+    const isOwn = dial === tcpDial || dial === directTcpDial
+    const advice =
+      isOwn && isLostMemory(address, cause)
+        ? ` (is it a cluster with transport 'memory'? The option dial: cluster.dial is not set)`
+        : ''
+    throw new OttlaError('CONNECTION_FAILED', `${message}${advice}`, { retriable: true, broker, cause })
   }
 }
+
+const isLostMemory = (address: Address, cause: unknown): boolean =>
+  isMemoryAddress(address) && NO_SUCH_NAME.has((cause as { code?: string } | null)?.code ?? '')
+
+/** What resolvers say of a name that nobody knows; of the second kind are those that cannot ask anybody. */
+const NO_SUCH_NAME = new Set(['ENOTFOUND', 'EAI_AGAIN'])
 
 async function startDial(address: Address, dial: Dial, signal: AbortSignal): Promise<Duplex> {
   const stream = await dial(address, { signal })

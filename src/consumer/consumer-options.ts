@@ -3,7 +3,7 @@
  */
 import { constants } from 'node:os'
 import { OttlaError } from '../errors.ts'
-import { type Check, is, resolveOptions, wrongOption } from '../util/options.ts'
+import { type Check, is, MILLISECONDS, resolveOptions, wrongOption } from '../util/options.ts'
 import type { AssignorName } from './assignment.ts'
 import type {
   CommitReport,
@@ -136,9 +136,11 @@ const names: Check<readonly string[]> = (value, fail) => {
 
 const startFrom: Check<StartFrom> = (value, fail) => {
   if (value === 'earliest' || value === 'latest') return value
+  if (value instanceof Date) return fail(`{ timestamp } in ${MILLISECONDS}`)
   const { timestamp, offset } = (value ?? {}) as { timestamp?: unknown; offset?: unknown }
   if (isWhole(timestamp) && offset === undefined) return Object.freeze({ timestamp })
   if (isWhole(offset) && timestamp === undefined) return Object.freeze({ offset })
+  if (timestamp !== undefined && offset === undefined) return fail(MILLISECONDS, timestamp, '.timestamp')
   return fail("'earliest', 'latest', { timestamp } or { offset }")
 }
 

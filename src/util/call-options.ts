@@ -47,7 +47,8 @@ function clamped(given: unknown): unknown {
 export const signalOf = (call: string, given: unknown): AbortSignal | undefined =>
   given === undefined ? undefined : resolveOptions(call, interruption, given).signal
 
-const waiting = { ...timeout, ...interruption }
+/** What every call that waits takes. */
+export const waiting = { ...timeout, ...interruption } as const satisfies OptionTable
 
 /** @throws INVALID_OPTION */
 export const waitingOf = (

@@ -130,6 +130,16 @@ function editDistance(a: string, b: string): number {
   return previous[b.length] as number
 }
 
+/** A moment: for messages. */
+export const MILLISECONDS = 'whole milliseconds since 1970 (of a Date: .getTime())'
+
+/** Advice for a name that is nearly one of these. */
+function meant(value: unknown, choices: readonly unknown[]): string {
+  const names = choices.filter((choice) => typeof choice === 'string')
+  const near = typeof value === 'string' ? nearest(value, names) : undefined
+  return near === undefined ? '' : ` (did you mean ${JSON.stringify(near)}?)`
+}
+
 /** Checks that most options share. */
 export const is = {
   boolean: ((value, fail) => (typeof value === 'boolean' ? value : fail('true or false'))) as Check<boolean>,
@@ -154,7 +164,7 @@ export const is = {
     (value, fail) =>
       choices.includes(value as T[number])
         ? (value as T[number])
-        : fail(choices.map((choice) => JSON.stringify(choice)).join(' or ')),
+        : fail(`${choices.map((choice) => JSON.stringify(choice)).join(' or ')}${meant(value, choices)}`),
   function: <T>() =>
     ((value, fail) => (typeof value === 'function' ? (value as T) : fail('a function'))) as Check<T>,
   object: <T>() =>

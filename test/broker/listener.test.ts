@@ -264,6 +264,9 @@ test('wrong options are refused with what would be right', async () => {
   await assert.rejects(startCluster({ topics: { t: 0 } }), { code: 'INVALID_ARGUMENT' })
 })
 
+const PEM_KEY = '-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n'
+const PEM_CERTIFICATE = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n'
+
 const wrongOptions: [options: object, path: string, message: RegExp][] = [
   [
     { topics: ['orders'] },
@@ -294,8 +297,32 @@ const wrongOptions: [options: object, path: string, message: RegExp][] = [
     'sasl.mechanisms[0]',
     /must be "PLAIN" or .*, not "SCRAM"/,
   ],
-  [{ tls: {} }, 'tls.key', /option key is required: give PEM text or a Buffer of it/],
-  [{ tls: { key: 'k', crt: 'c' } }, 'tls.crt', /did you mean cert\?/],
+  [{ tls: {} }, 'tls.key', /option key is required: give PEM text or its bytes/],
+  [
+    { tls: { key: 'server.key', cert: '' } },
+    'tls.key',
+    /there is no private key in it; this looks like a path/,
+  ],
+  [{ tls: { key: PEM_KEY, cert: ' ' } }, 'tls.cert', /there is no certificate in it, not a string/],
+  [
+    { tls: { key: PEM_KEY, cert: PEM_CERTIFICATE, ca: [PEM_CERTIFICATE, ''] } },
+    'tls.ca[1]',
+    /no certificate in it/,
+  ],
+  [
+    { tls: { key: PEM_KEY, cert: PEM_CERTIFICATE, ca: [] } },
+    'tls.ca',
+    /must be PEM text, or a list of at least one/,
+  ],
+  [{ brokers: 3, racks: ['a'] }, 'racks', /as many names as there are brokers \(3\), not 1/],
+  [{ racks: ['a', 'b'] }, 'racks', /as many names as there are brokers \(1\), not 2/],
+  [
+    { transport: 'memory', listen: { port: 9092 } },
+    'listen',
+    /must be left out beside transport 'memory', where nothing listens/,
+  ],
+  [{ transport: 'tpc' }, 'transport', /"tcp" or "memory" \(did you mean "tcp"\?\), not "tpc"/],
+  [{ tls: { key: PEM_KEY, crt: 'c' } }, 'tls.crt', /did you mean cert\?/],
 ]
 
 for (const [options, path, message] of wrongOptions) {

@@ -179,13 +179,13 @@ export function adminSuite(name: string, start: () => Promise<Target>): void {
 
     test('partitions: added, never fewer', async () => {
       const topic = await topicWith(0)
-      await admin.createPartitions([{ topic, count: 5 }], { validateOnly: true })
+      await admin.createPartitions([{ name: topic, partitions: 5 }], { validateOnly: true })
       assert.equal((await admin.describeTopics([topic]))[0]?.partitions.length, 2)
-      await admin.createPartitions([{ topic, count: 5 }])
+      await admin.createPartitions([{ name: topic, partitions: 5 }])
       await eventually(async () =>
         assert.equal((await admin.describeTopics([topic]))[0]?.partitions.length, 5),
       )
-      await rejection(admin.createPartitions([{ topic, count: 3 }]), 'INVALID_PARTITIONS')
+      await rejection(admin.createPartitions([{ name: topic, partitions: 3 }]), 'INVALID_PARTITIONS')
     })
 
     test('offsets: earliest, latest and by timestamp, several of one partition in one call', async () => {

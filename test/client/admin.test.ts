@@ -104,7 +104,7 @@ test('a topic that is not there is the same error from every call, and named in 
   const calls: readonly (readonly [name: string, call: () => Promise<unknown>])[] = [
     ['gone', () => admin.describeTopics(['gone'])],
     ['gone', () => admin.deleteTopics(['gone'])],
-    ['gone', () => admin.createPartitions([{ topic: 'gone', count: 2 }])],
+    ['gone', () => admin.createPartitions([{ name: 'gone', partitions: 2 }])],
     ['gone', () => admin.describeConfigs([{ type: 'topic', name: 'gone' }])],
     ['gone', () => admin.alterConfigs([{ type: 'topic', name: 'gone', configs: { 'retention.ms': 1 } }])],
     ['gone-0', () => admin.listOffsets([{ ...place, position: 'latest' }])],

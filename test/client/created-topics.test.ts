@@ -65,3 +65,12 @@ test('what was never created, or is deleted again, is unknown at the first answe
     assert.equal(asked.hits - before, 1, name)
   }
 })
+
+test('one that others have created may not be known yet: told at once, and retriable as Kafka has it', async (t) => {
+  const { cluster, admin } = await world(t)
+  cluster.createTopic('theirs')
+  cluster.faults.on({ api: 'Metadata', topic: 'theirs', times: 1 }, UNKNOWN)
+  const error = await rejection(admin.describeTopics(['theirs']), 'UNKNOWN_TOPIC_OR_PARTITION')
+  assert.equal(error.retriable, true)
+  assert.equal((await admin.describeTopics(['theirs'])).length, 1)
+})

@@ -1,5 +1,6 @@
-/** A forgotten `tls` or `sasl` looks like a broker that is away; what the client says about it names the likely reason. */
+/** A forgotten `tls`, `sasl` or `dial` looks like a broker that is away; what the client says about it names the likely reason. */
 import assert from 'node:assert/strict'
+import dns from 'node:dns'
 import { createServer } from 'node:net'
 import { test } from 'node:test'
 import { type StartClusterOptions, startCluster } from '../../src/broker/index.ts'
@@ -89,4 +90,23 @@ test('a broker that serves and goes away raises no doubt, and what will not pass
       (reason: Error) => reason,
     )
   assert.doesNotMatch(error.message, /want/)
+})
+
+test('the names of a cluster in memory, without its dial', async (t) => {
+  const nobody = (host: string, _: object, callback: (error: Error) => void) =>
+    callback(Object.assign(new Error(`getaddrinfo ENOTFOUND ${host}`), { code: 'ENOTFOUND' }))
+  t.mock.method(dns, 'lookup', nobody as never)
+  const cluster = await startCluster({ transport: 'memory' })
+  t.after(() => cluster.stop())
+  const told = async (options: KafkaOptions) => {
+    const kafka = new Kafka(options)
+    t.after(() => kafka.stop())
+    return (await rejection(kafka.admin().listTopics({ timeoutMs: 50 }), 'CONNECTION_FAILED')).message
+  }
+  const hint =
+    /broker-1 \(is it a cluster with transport 'memory'\? The option dial: cluster\.dial is not set\)/
+  assert.match(await told({ brokers: cluster.brokers }), hint)
+  assert.doesNotMatch(await told({ brokers: 'kafka.test:9092' }), /dial/)
+  const dial = () => Promise.reject(Object.assign(new Error('no such name'), { code: 'ENOTFOUND' }))
+  assert.doesNotMatch(await told({ brokers: cluster.brokers, dial }), /cluster\.dial/)
 })

@@ -35,6 +35,8 @@ test('what is wrong is named', () => {
     [{ brokers: ['a:1', 'a'] }, 'kafka.brokers[1]'],
     [{ brokers: 'a:1,a' }, 'kafka.brokers'],
     [{ brokers: 'a:1', tls: { ca: [certificate, ''] } }, 'kafka.tls.ca[1]'],
+    [{ brokers: 'a:1', tls: { ca: [' \n'] } }, 'kafka.tls.ca[0]'],
+    [{ brokers: 'a:1', tls: { ca: [] } }, 'kafka.tls.ca'],
     [{ brokers: 'a:1', tls: { ca: Buffer.from('garbage') } }, 'kafka.tls.ca'],
     [{ brokers: 'a:1', tls: { cert: key, key } }, 'kafka.tls.cert'],
     [{ brokers: 'a:1', tls: { cert: certificate, key: certificate } }, 'kafka.tls.key'],
@@ -82,6 +84,14 @@ test('each message tells what was wrong, where, and what would be right', () => 
     [
       { brokers: 'a:1', clock: { now: () => 0 } },
       'kafka: option clock.monotonic must be a function, not undefined',
+    ],
+    [
+      { brokers: 'a:1', sasl: { mechanism: 'scram-sha-256', username: 'ada', password: 'x' } },
+      'kafka.sasl: option mechanism must be "PLAIN" or "SCRAM-SHA-256" or "SCRAM-SHA-512" or "OAUTHBEARER" (did you mean "SCRAM-SHA-256"?), not "scram-sha-256"',
+    ],
+    [
+      { brokers: 'a:1', sasl: { mechanism: 'oauthbearer', token: () => 'x' } },
+      'kafka.sasl: option mechanism must be "PLAIN" or "SCRAM-SHA-256" or "SCRAM-SHA-512" or "OAUTHBEARER" (did you mean "OAUTHBEARER"?), not "oauthbearer"',
     ],
     [{ brokers: 'a:1', ssl: true }, 'kafka: unknown option ssl; did you mean tls?'],
   ]

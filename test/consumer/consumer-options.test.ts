@@ -32,6 +32,7 @@ test('what is wrong is refused, by its path', () => {
     [{ startFrom: 'newest' }, 'consumer.startFrom'],
     [{ startFrom: { timestamp: 1, offset: 2 } }, 'consumer.startFrom'],
     [{ startFrom: { offset: -1 } }, 'consumer.startFrom'],
+    [{ startFrom: { timestamp: 1.5 } }, 'consumer.startFrom.timestamp'],
     [{ order: 'key' }, 'consumer.order'],
     [{ order: 'none' }, 'consumer.order'],
     [{ order: 'random' }, 'consumer.order'],
@@ -95,6 +96,15 @@ test('what is wrong in a list is told, and what other clients call an option', (
       /option stopOnSignals\[0\] must be a signal of this system, such as 'SIGTERM', not "TERM"$/,
     ],
     [{ stopOnSignals: ['SIGTERM', 'SIGSTOP'] }, /a signal that a process can catch, .* not "SIGSTOP"$/],
+    [
+      { startFrom: { timestamp: new Date() } },
+      /startFrom\.timestamp must be whole milliseconds since 1970 \(of a Date: \.getTime\(\)\), not an object/,
+    ],
+    [{ startFrom: new Date() }, /startFrom must be \{ timestamp \} in whole milliseconds .*getTime\(\)/],
+    [
+      { startFrom: { timestamp: '2026-01-31' } },
+      /must be whole milliseconds since 1970 .*, not "2026-01-31"/,
+    ],
     [{ fromBeginning: true }, /unknown option fromBeginning; did you mean startFrom\?/],
     [{ partitionsConsumedConcurrently: 3 }, /did you mean concurrency\?/],
   ]

@@ -327,7 +327,7 @@ test('partitions that are added are noticed by the leader and read by somebody',
   const seen = new Set<number>()
   const runs = consumers.map((consumer) => consumer.run(async ({ partition }) => void seen.add(partition)))
   await until(() => consumers.some((consumer) => consumer.assignment().length === 1), 'the assignment')
-  await bench.admin.createPartitions([{ topic: 'orders', count: 4 }])
+  await bench.admin.createPartitions([{ name: 'orders', partitions: 4 }])
   await until(() => consumers.every((consumer) => consumer.assignment().length === 2), 'the new ones')
   await bench.cluster.refresh({ topics: ['orders'], force: true })
   await bench.fill('orders', 4, 1)

@@ -150,7 +150,7 @@ test('a topic made anew with fewer partitions: what was for those that are gone 
 test('partitions that are added are used', async () => {
   await withProducer({}, async ({ cluster, kafka, producer, during, values }) => {
     await during(producer.send({ topic: 'orders', value: 'a' }))
-    await during(kafka.admin().createPartitions([{ topic: 'orders', count: 3 }]))
+    await during(kafka.admin().createPartitions([{ name: 'orders', partitions: 3 }]))
     cluster.faults.on({ api: 'Produce', times: 1 }, { error: 'NOT_LEADER_OR_FOLLOWER' })
     await during(producer.send({ topic: 'orders', value: 'b' }))
     await during(producer.send({ topic: 'orders', partition: 2, value: 'c' }))

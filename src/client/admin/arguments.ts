@@ -5,7 +5,16 @@
  */
 import { OttlaError } from '../../errors.ts'
 import { checkValues, wrongArgument } from '../../util/arguments.ts'
-import { type Check, is, nearest, type Option, type OptionTable, resolveOptions } from '../../util/options.ts'
+import { waiting as every } from '../../util/call-options.ts'
+import {
+  type Check,
+  is,
+  MILLISECONDS,
+  nearest,
+  type Option,
+  type OptionTable,
+  resolveOptions,
+} from '../../util/options.ts'
 
 const optional = <T>(check: Check<T>, ...otherNames: string[]): Option<T | undefined> => ({
   check,
@@ -19,6 +28,8 @@ const integer: Check<number> = (value, fail) =>
 /** Which counts and ids are possible is for the broker to say. */
 const count: Check<number> = (value, fail) =>
   is.integer(-0x8000_0000, 0x7fff_ffff)(integer(value, fail), fail)
+
+const nodeId: Check<number> = is.integer(0, 0x7fff_ffff)
 
 /** Kafka takes -1, which is what `listOffsets` gives when it finds nothing, and the commit is gone. */
 const committable: Check<number> = (value, fail) =>
@@ -35,7 +46,7 @@ const assignments = optional(is.list(is.list(count, 'node ids'), 'lists of node 
 
 const position: Check<unknown> = (value, fail) =>
   typeof value === 'object' && value !== null
-    ? integer((value as { timestamp?: unknown }).timestamp, () => fail('{ timestamp } in milliseconds'))
+    ? integer((value as { timestamp?: unknown }).timestamp, () => fail(`{ timestamp } in ${MILLISECONDS}`))
     : is.oneOf('earliest', 'latest', 'maxTimestamp')(value, (names) => fail(`${names} or { timestamp }`))
 
 const configValue: Check<unknown> = (value, fail) =>
@@ -70,7 +81,11 @@ const tables = {
     assignments,
     configs: optional(valuesOf(configValue), 'configEntries', 'config'),
   },
-  newPartitions: { topic: required(text, 'name'), count: required(count), assignments },
+  newPartitions: {
+    name: required(text, 'topic'),
+    partitions: required(count, 'count', 'totalCount', 'totalPartitions'),
+    assignments,
+  },
   queries: { ...place, position: required(position) },
   records: {
     ...place,
@@ -86,11 +101,11 @@ const tables = {
     metadata: optional(text),
   },
   partitions: place,
+  replicas: { ...place, nodeId: optional(nodeId, 'brokerId', 'node', 'broker', 'replica', 'replicaId') },
   resources: resource,
   changes: { ...resource, configs: required(valuesOf(change), 'configEntries', 'entries') },
 } satisfies { readonly [list: string]: OptionTable }
 
-const every = { timeoutMs: optional(is.milliseconds(1), 'timeout'), signal: optional(is.signal) }
 const validateOnly = optional(is.boolean)
 const isolation = optional(is.oneOf('read_committed', 'read_uncommitted'), 'isolationLevel')
 /** Looked at by `checkItems`. */
@@ -125,10 +140,10 @@ export function checkGroup(groupId: unknown): void {
   })
 }
 
-/** @throws INVALID_ARGUMENT, with the path of the field that is wrong */
-export function checkItems(list: keyof typeof tables, items: unknown): void {
+/** `list` is what the call names it. @throws INVALID_ARGUMENT, with the path of the field that is wrong */
+export function checkItems(what: keyof typeof tables, items: unknown, list: string = what): void {
   if (!Array.isArray(items)) throw wrongArgument(list, 'a list', items)
-  for (const [index, item] of items.entries()) checkFields(`${list}[${index}]`, tables[list], item)
+  for (const [index, item] of items.entries()) checkFields(`${list}[${index}]`, tables[what], item)
 }
 
 /** @throws INVALID_ARGUMENT, with the place of the name that is wrong */

@@ -2,7 +2,8 @@
 import { BrokerError } from '../../protocol/error-codes.ts'
 import { describeConfigs, incrementalAlterConfigs } from '../../protocol/messages/index.ts'
 import type { Cluster } from '../cluster.ts'
-import { type AdminCallOptions, callItems, type Outcome } from './items.ts'
+import type { AdminCallOptions } from './call-time.ts'
+import { callItems, type Outcome } from './items.ts'
 import { outcomesOf, toController } from './routes.ts'
 
 export interface ConfigResource {

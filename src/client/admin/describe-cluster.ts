@@ -2,7 +2,8 @@
 import { BrokerError } from '../../protocol/error-codes.ts'
 import { describeCluster, metadata } from '../../protocol/messages/index.ts'
 import type { Broker, Cluster } from '../cluster.ts'
-import { type AdminCallOptions, type Asking, callItems, type Outcome } from './items.ts'
+import type { AdminCallOptions } from './call-time.ts'
+import { type Asking, callItems, type Outcome } from './items.ts'
 
 export interface DescribedCluster {
   readonly clusterId: string

@@ -3,8 +3,8 @@
  * The columns of `kafka-consumer-groups --describe`, under the same names.
  */
 import type { Cluster, TopicMetadata } from '../cluster.ts'
+import { type AdminCallOptions, shareOf } from './call-time.ts'
 import { groupOffsetsOn } from './group-offsets.ts'
-import { type AdminCallOptions, shareOf } from './items.ts'
 import { listOffsetsOn } from './offsets.ts'
 import { byPlace, partitionName, type TopicPartition } from './routes.ts'
 import { findTopicsOn } from './topics.ts'
@@ -38,7 +38,7 @@ export async function groupLagOn(
   options: GroupLagOptions,
 ): Promise<GroupLag[]> {
   const { partitions = [], isolation = 'read_uncommitted' } = options
-  const share = shareOf(cluster, options)
+  const share = shareOf(cluster, 'admin.groupLag', options)
   const committed = await groupOffsetsOn(cluster, groupId, share())
   const rows = new Map<string, Row>()
   for (const { topic, partition } of partitions) {

@@ -4,7 +4,8 @@ import { type BrokerError, errorCode } from '../../protocol/error-codes.ts'
 import { offsetCommit, offsetDelete, offsetFetch } from '../../protocol/messages/index.ts'
 import type { ResponseOf } from '../../protocol/schema.ts'
 import type { Cluster } from '../cluster.ts'
-import { type AdminCallOptions, type Asking, callItems, type Outcome, PartialFailureError } from './items.ts'
+import type { AdminCallOptions } from './call-time.ts'
+import { type Asking, callItems, type Outcome, PartialFailureError } from './items.ts'
 import {
   byPlace,
   byTopic,

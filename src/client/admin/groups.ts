@@ -3,7 +3,8 @@ import { errorCode } from '../../protocol/error-codes.ts'
 import { assignment, decodeConsumerProtocol } from '../../protocol/messages/consumer-protocol.ts'
 import { deleteGroups, describeGroups, listGroups } from '../../protocol/messages/index.ts'
 import type { Cluster } from '../cluster.ts'
-import { type AdminCallOptions, callItems, type Outcome } from './items.ts'
+import { type AdminCallOptions, CallTime, type SharedOptions, shareOf } from './call-time.ts'
+import { callItems, type Outcome } from './items.ts'
 import { outcomesOf, refused, type TopicPartition, toCoordinator } from './routes.ts'
 
 export interface ListedGroup {
@@ -26,7 +27,8 @@ export interface ListGroupsOptions extends AdminCallOptions {
 export async function listGroupsOn(cluster: Cluster, options: ListGroupsOptions): Promise<ListedGroup[]> {
   const { states = [], types = [] } = options
   // Each broker knows the groups that it coordinates.
-  await cluster.refresh(options.signal === undefined ? {} : { signal: options.signal })
+  const share = shareOf(cluster, 'admin.listGroups', options)
+  await refreshInTime(cluster, share())
   const lists = await callItems(
     cluster,
     {
@@ -45,7 +47,7 @@ export async function listGroupsOn(cluster: Cluster, options: ListGroupsOptions)
         return [{ error: refused(response.errorCode, `ListGroups at node ${broker?.nodeId}`) }]
       },
     },
-    options,
+    share(),
   )
   const groups = lists.flat().map(({ groupId, protocolType, groupState: state, groupType: type }) => ({
     groupId,
@@ -54,6 +56,18 @@ export async function listGroupsOn(cluster: Cluster, options: ListGroupsOptions)
     type,
   }))
   return groups.sort((a, b) => (a.groupId < b.groupId ? -1 : 1))
+}
+
+async function refreshInTime(cluster: Cluster, options: SharedOptions): Promise<void> {
+  const { signal } = options
+  const time = new CallTime(cluster, 'Metadata', options)
+  const unasked = () => time.unasked(undefined)
+  try {
+    if (time.isOverIn(0)) throw unasked()
+    await time.within(cluster.refresh(signal === undefined ? {} : { signal }), unasked)
+  } finally {
+    time.end()
+  }
 }
 
 export interface GroupMember {

@@ -3,7 +3,7 @@
  *
  *     items → grouped by node → one request per node → outcomes → what may pass by itself is asked again
  *
- * A lost answer (CONNECTION_CLOSED, REQUEST_TIMEOUT) is asked again only when doing it twice is as good as once.
+ * A lost answer (CONNECTION_CLOSED, REQUEST_TIMEOUT, TIMEOUT) is asked again only when doing it twice is as good as once.
  */
 import { OttlaError } from '../../errors.ts'
 import { backoffMs } from '../../util/backoff.ts'
@@ -11,28 +11,17 @@ import { sleep } from '../../util/clock.ts'
 import { aborted, anySignal, untilAborted } from '../cancellation.ts'
 import type { Cluster } from '../cluster.ts'
 import type { Connection } from '../connection.ts'
-
-export interface AdminCallOptions {
-  /** How long the call may take, with everything that is tried again. Default `requestTimeoutMs`. */
-  readonly timeoutMs?: number
-  /** Ends the waiting with ABORTED; what was sent may still be done. */
-  readonly signal?: AbortSignal
-}
-
-/** For calls that are several: each gets what is left of the time of the whole. */
-export function shareOf(cluster: Cluster, options: AdminCallOptions): () => AdminCallOptions {
-  const { clock, requestTimeoutMs } = cluster.options
-  const deadline = clock.monotonic() + (options.timeoutMs ?? requestTimeoutMs)
-  const signal = options.signal === undefined ? {} : { signal: options.signal }
-  return () => ({ timeoutMs: Math.max(1, deadline - clock.monotonic()), ...signal })
-}
+import { formatAddress } from '../dial.ts'
+import { CallTime, type SharedOptions } from './call-time.ts'
 
 export type Outcome<R> = { readonly value: R } | { readonly error: OttlaError }
 
 export interface Asking {
   readonly connection: Connection
-  /** What is left of the time. */
+  /** How long the connection waits for the answer. */
   readonly timeoutMs: number
+  /** For a broker that is told how long it may take. */
+  readonly brokerTimeoutMs: number
 }
 
 export interface ItemCall<T, R> {
@@ -70,48 +59,71 @@ export class PartialFailureError extends OttlaError {
 
 /** A topic just created is not known everywhere at once; one that never was is not worth the whole timeout. */
 const UNKNOWN_ATTEMPTS = 5
-const LOST = new Set(['CONNECTION_CLOSED', 'REQUEST_TIMEOUT', 'REQUEST_TIMED_OUT', 'NETWORK_EXCEPTION'])
+const LOST = new Set([
+  'CONNECTION_CLOSED',
+  'REQUEST_TIMEOUT',
+  'TIMEOUT',
+  'REQUEST_TIMED_OUT',
+  'NETWORK_EXCEPTION',
+])
 
 /** @throws the error of the only item, or PARTIAL_FAILURE with what became of each. */
 export async function callItems<T, R>(
   cluster: Cluster,
   call: ItemCall<T, R>,
-  options: AdminCallOptions,
+  options: SharedOptions,
 ): Promise<R[]> {
-  const { clock, random, requestTimeoutMs, minBackoffMs: minMs, maxBackoffMs: maxMs } = cluster.options
-  const deadline = clock.monotonic() + (options.timeoutMs ?? requestTimeoutMs)
+  const time = new CallTime(cluster, call.doing, options)
+  try {
+    return valuesOf(call, await outcomesInTime(cluster, call, { time, options }))
+  } finally {
+    time.end()
+  }
+}
+
+async function outcomesInTime<T, R>(
+  cluster: Cluster,
+  call: ItemCall<T, R>,
+  { time, options }: { readonly time: CallTime; readonly options: SharedOptions },
+): Promise<readonly Outcome<R>[]> {
+  const { clock, random, minBackoffMs: minMs, maxBackoffMs: maxMs } = cluster.options
   const given = options.signal === undefined ? [] : [options.signal]
   const signal = anySignal([cluster.stopping, ...given])
   const outcomes: Outcome<R>[] = []
   let pending = call.items.map((_, index) => index)
   for (let attempt = 0; ; attempt++) {
     if (options.signal?.aborted) throw aborted(call.doing, options.signal)
-    const round = runRound(cluster, call, { pending, attempt, deadline, outcomes })
+    const round = runRound(cluster, call, { pending, attempt, time, outcomes })
     await untilAborted(round, signal, () =>
       options.signal?.aborted ? aborted(call.doing, options.signal) : signal.reason,
     )
     pending = pending.filter((index) => mayPass(call, outcomes[index] as Outcome<R>, attempt))
     const delayMs = backoffMs(attempt, { minMs, maxMs }, random)
-    if (pending.length === 0 || clock.monotonic() + delayMs >= deadline) break
+    if (pending.length === 0 || time.isOverIn(delayMs)) return outcomes
     // Cut short by a signal: the next round says so.
     await sleep(clock, delayMs, signal).catch(() => undefined)
   }
-  return valuesOf(call, outcomes)
 }
 
 interface Round<R> {
   readonly pending: readonly number[]
   readonly attempt: number
-  readonly deadline: number
+  readonly time: CallTime
   readonly outcomes: Outcome<R>[]
 }
 
 async function runRound<T, R>(cluster: Cluster, call: ItemCall<T, R>, round: Round<R>): Promise<void> {
-  const { pending, attempt, deadline, outcomes } = round
+  const { pending, attempt, time, outcomes } = round
   const byNode = new Map<number, number[]>()
+  const failureOf = (index: number) => {
+    const outcome = outcomes[index]
+    return outcome !== undefined && 'error' in outcome ? outcome.error : undefined
+  }
   const route = async (index: number) => {
+    const unasked = () => time.unasked(failureOf(index))
     try {
-      const nodeId = await call.route(call.items[index] as T, attempt)
+      if (time.isOverIn(0)) throw unasked()
+      const nodeId = await time.within(Promise.resolve(call.route(call.items[index] as T, attempt)), unasked)
       byNode.set(nodeId, [...(byNode.get(nodeId) ?? []), index])
     } catch (error) {
       outcomes[index] = { error: asOttlaError(error) }
@@ -119,11 +131,17 @@ async function runRound<T, R>(cluster: Cluster, call: ItemCall<T, R>, round: Rou
   }
   await Promise.all(pending.map(route))
   const askNode = async ([nodeId, indexes]: [number, number[]]) => {
+    const before = failureOf(indexes[0] as number)
+    const unasked = () => time.unasked(before)
     try {
-      const connection = await (nodeId < 0 ? cluster.anyConnection() : cluster.connection(nodeId))
-      const timeoutMs = Math.max(1, Math.floor(deadline - cluster.options.clock.monotonic()))
+      const opening = nodeId < 0 ? cluster.anyConnection() : cluster.connection(nodeId)
+      const connection = await time.within(opening, unasked)
+      if (time.isOverIn(0)) throw unasked()
       const items = indexes.map((index) => call.items[index] as T)
-      const answers = await call.ask({ connection, timeoutMs }, items)
+      const { requestTimeoutMs: timeoutMs, brokerTimeoutMs } = time
+      const answers = await time.within(call.ask({ connection, timeoutMs, brokerTimeoutMs }, items), () =>
+        time.unanswered(formatAddress(connection.address), before),
+      )
       for (const [place, index] of indexes.entries())
         outcomes[index] = answers[place] ?? unanswered(call.doing)
     } catch (error) {

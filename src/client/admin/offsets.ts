@@ -1,9 +1,9 @@
 /** What is in the partitions: ListOffsets (API key 2), DeleteRecords (21), DescribeProducers (61). */
 import { deleteRecords, describeProducers, listOffsets } from '../../protocol/messages/index.ts'
 import type { Cluster } from '../cluster.ts'
-import { type AdminCallOptions, type Asking, callItems, type Outcome } from './items.ts'
+import type { AdminCallOptions } from './call-time.ts'
+import { type Asking, callItems, type Outcome } from './items.ts'
 import { byTopic, outcomesOf, partitionName, refused, type TopicPartition, toLeader } from './routes.ts'
-import { patience } from './topics.ts'
 
 export type OffsetPosition =
   | 'earliest'
@@ -75,7 +75,7 @@ export function listOffsetsOn(
 }
 
 async function askOffsets(
-  { connection, timeoutMs }: Asking,
+  { connection, brokerTimeoutMs, timeoutMs }: Asking,
   items: readonly OffsetQuery[],
   isolationLevel: number,
 ) {
@@ -86,7 +86,7 @@ async function askOffsets(
       timestamp: timestampOf(position),
     })),
   }))
-  const body = { replicaId: -1, isolationLevel, topics, timeoutMs }
+  const body = { replicaId: -1, isolationLevel, topics, timeoutMs: brokerTimeoutMs }
   const response = await connection.request(listOffsets, body, { timeoutMs })
   const answers = new Map(
     response.topics.flatMap(({ name: topic, partitions }) =>
@@ -128,7 +128,7 @@ export function deleteRecordsOn(
       subject: partitionName,
       route: toLeader(cluster, 'DeleteRecords'),
       isIdempotent: true,
-      ask: async ({ connection, timeoutMs }, items) => {
+      ask: async ({ connection, brokerTimeoutMs, timeoutMs }, items) => {
         const topics = byTopic(items).map(([name, chosen]) => ({
           name,
           partitions: chosen.map(({ partition, beforeOffset }) => ({
@@ -136,7 +136,8 @@ export function deleteRecordsOn(
             offset: beforeOffset === 'latest' ? -1 : beforeOffset,
           })),
         }))
-        const response = await connection.request(deleteRecords, { topics, timeoutMs }, patience(timeoutMs))
+        const body = { topics, timeoutMs: brokerTimeoutMs }
+        const response = await connection.request(deleteRecords, body, { timeoutMs })
         const answers = new Map(
           response.topics.flatMap(({ name: topic, partitions: done }) =>
             done.map((one) => [partitionName({ topic, partition: one.partitionIndex }), one] as const),

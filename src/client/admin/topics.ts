@@ -4,16 +4,9 @@ import { createPartitions, createTopics, deleteTopics, metadata } from '../../pr
 import { zeroUuid } from '../../protocol/schema.ts'
 import type { Cluster } from '../cluster.ts'
 import { MetadataCache, type TopicMetadata } from '../metadata-cache.ts'
+import { type AdminCallOptions, shareOf } from './call-time.ts'
 import type { ConfigValue } from './configs.ts'
-import {
-  type AdminCallOptions,
-  type Asking,
-  callItems,
-  type ItemCall,
-  type Outcome,
-  PartialFailureError,
-  shareOf,
-} from './items.ts'
+import { type Asking, callItems, type ItemCall, type Outcome, PartialFailureError } from './items.ts'
 import { outcomesOf, refused, toController } from './routes.ts'
 
 export interface NewTopic {
@@ -39,9 +32,10 @@ export interface CreatedTopic {
 }
 
 export interface NewPartitions {
-  readonly topic: string
-  /** How many partitions there shall be in all. */
-  readonly count: number
+  /** Of the topic. */
+  readonly name: string
+  /** How many there shall be in all. */
+  readonly partitions: number
   /** The nodes of each partition that is added. */
   readonly assignments?: readonly (readonly number[])[]
 }
@@ -64,16 +58,13 @@ interface ValidateOption {
 /** From this version on -1 asks for the broker's defaults (KIP-464). */
 const DEFAULTS_SINCE = 4
 
-/** Room for the answer of a broker that takes all of the time that it was given. */
-export const patience = (timeoutMs: number) => ({ timeoutMs: timeoutMs + 5_000 })
-
 export async function createTopicsOn(
   cluster: Cluster,
   topics: readonly NewTopic[],
   options: CreateTopicsOptions,
 ): Promise<CreatedTopic[]> {
   const { validateOnly = false, ifNotExists = false } = options
-  const share = shareOf(cluster, options)
+  const share = shareOf(cluster, 'admin.createTopics', options)
   /** Of those that were made now, which is not to be mistaken for an earlier topic of the same name. */
   const ids = new Map<string, string>()
   const made = (names: readonly string[]) =>
@@ -96,7 +87,7 @@ export async function createTopicsOn(
     },
   }
   try {
-    const created = await callItems(cluster, call, options)
+    const created = await callItems(cluster, call, share())
     await made(topics.map(({ name }) => name))
     return await withPresent(cluster, { topics, created, options: share() })
   } catch (error) {
@@ -144,7 +135,7 @@ async function withPresent(
 }
 
 async function askToCreate(
-  { connection, timeoutMs }: Asking,
+  { connection, brokerTimeoutMs, timeoutMs }: Asking,
   items: readonly NewTopic[],
   { validateOnly, ifNotExists }: { readonly validateOnly: boolean; readonly ifNotExists: boolean },
 ) {
@@ -159,10 +150,10 @@ async function askToCreate(
         assignments: assignments.map((brokerIds, partitionIndex) => ({ partitionIndex, brokerIds })),
         configs: Object.entries(configs).map(([key, value]) => ({ name: key, value: `${value}` })),
       })),
-      timeoutMs,
+      timeoutMs: brokerTimeoutMs,
       validateOnly,
     },
-    patience(timeoutMs),
+    { timeoutMs },
   )
   const answers = new Map(response.topics.map((topic) => [topic.name, topic]))
   return outcomesOf(items, answers, {
@@ -191,11 +182,12 @@ export async function deleteTopicsOn(
       subject: (name) => name,
       route: toController(cluster),
       isIdempotent: false,
-      ask: async ({ connection, timeoutMs }, items) => {
+      ask: async ({ connection, brokerTimeoutMs, timeoutMs }, items) => {
         const named = connection.supports(deleteTopics, 6)
           ? { topics: items.map((name) => ({ name, topicId: zeroUuid })) }
           : { topicNames: items }
-        const response = await connection.request(deleteTopics, { ...named, timeoutMs }, patience(timeoutMs))
+        const body = { ...named, timeoutMs: brokerTimeoutMs }
+        const response = await connection.request(deleteTopics, body, { timeoutMs })
         const answers = new Map(response.responses.map((topic) => [topic.name ?? '', topic]))
         return outcomesOf(items, answers, {
           subject: (name) => name,
@@ -221,21 +213,21 @@ export async function createPartitionsOn(
     {
       doing: 'CreatePartitions',
       items: topics,
-      subject: ({ topic }) => topic,
+      subject: ({ name }) => name,
       route: toController(cluster),
       isIdempotent: false,
-      ask: async ({ connection, timeoutMs }, items) => {
-        const named = items.map(({ topic, count, assignments }) => ({
-          name: topic,
+      ask: async ({ connection, brokerTimeoutMs, timeoutMs }, items) => {
+        const named = items.map(({ name, partitions: count, assignments }) => ({
+          name,
           count,
           assignments: assignments?.map((brokerIds) => ({ brokerIds })) ?? null,
         }))
-        const body = { topics: named, timeoutMs, validateOnly }
-        const response = await connection.request(createPartitions, body, patience(timeoutMs))
+        const body = { topics: named, timeoutMs: brokerTimeoutMs, validateOnly }
+        const response = await connection.request(createPartitions, body, { timeoutMs })
         const answers = new Map(response.results.map((result) => [result.name, result]))
         return outcomesOf(items, answers, {
-          subject: ({ topic }) => topic,
-          outcome: ({ topic }, { errorCode: code, errorMessage: brokerMessage }) =>
+          subject: ({ name }) => name,
+          outcome: ({ name: topic }, { errorCode: code, errorMessage: brokerMessage }) =>
             code === 0
               ? { value: undefined }
               : { error: refused(code, 'CreatePartitions', { topic, brokerMessage }) },

@@ -43,6 +43,8 @@ const withToken = {
 export function resolveSasl(given: SaslOptions | undefined, random: Random): SaslSettings | undefined {
   if (given === undefined) return undefined
   const name = (given as { mechanism?: unknown } | null)?.mechanism
+  // Before the others, which depend on it.
+  if (name !== undefined) resolveOptions('kafka.sasl', { mechanism }, { mechanism: name })
   if (name === 'OAUTHBEARER') {
     const { token } = resolveOptions('kafka.sasl', withToken, given)
     return Object.freeze({ mechanism: name, begin: (broker: Address) => beginOauth(token, broker) })

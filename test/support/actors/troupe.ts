@@ -26,6 +26,9 @@ export type MemberPart = Pick<MemberConfig, 'consumer' | 'workMs'>
 const script = (name: string) => new URL(`./${name}.ts`, import.meta.url)
 const LOOK_EVERY_MS = 100
 
+/** For each goodbye to a Kafka that may be gone. */
+const FAREWELL = { timeoutMs: 5_000 }
+
 export class Troupe {
   /** Our own account: faults, lags, the log. */
   readonly history: HistoryWriter
@@ -166,8 +169,8 @@ export class Troupe {
   /** Takes the topic and the group away again. */
   async leaveNothing(): Promise<void> {
     const admin = this.#kafka.admin()
-    await admin.deleteTopics([this.#plan.topic])
-    await admin.deleteGroups([this.#plan.group])
+    await admin.deleteTopics([this.#plan.topic], FAREWELL)
+    await admin.deleteGroups([this.#plan.group], FAREWELL)
   }
 
   #start<C extends Handlers, E extends object>(file: string, name: string, config: object): Actor<C, E> {
