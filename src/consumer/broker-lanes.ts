@@ -60,10 +60,7 @@ export class BrokerLanes {
 
   remove(partition: AssignedPartition): void {
     const lane = this.#laneOf(partition)
-    if (lane === undefined) return
-    lane.partitions = lane.partitions.filter((other) => other !== partition)
-    const other = this.#besides(lane)
-    if (lane.partitions.length === 0 && other !== undefined) this.#join(other, lane)
+    if (lane !== undefined) lane.partitions = lane.partitions.filter((other) => other !== partition)
   }
 
   /** Dials: there will be something to ask for in a moment. */

@@ -47,7 +47,7 @@ interface Taken {
 /** Its checksums and handlers take longer than writing a request. */
 const LARGE_RESPONSE_BYTES = 64 * 1024
 
-/** Answers in a row that found the handlers idle: the first one always does. */
+/** Large answers in a row that found the handlers idle: the first one always does. */
 const WIDEN_AFTER = 2
 /** Small answers in a row. */
 const NARROW_AFTER = 16
@@ -89,8 +89,7 @@ export class Fetcher {
 
   /** Dials the leaders of partitions whose positions are looked up meanwhile. */
   expect(partitions: readonly AssignedPartition[]): void {
-    const { cluster, signal } = this.#ports
-    if (signal.aborted) return
+    const { cluster } = this.#ports
     for (const { topic, partition, isDraining } of partitions) {
       const leaderId = cluster.topic(topic)?.partitions[partition]?.leaderId ?? -1
       if (leaderId < 0 || isDraining || this.#brokers.has(leaderId)) continue
@@ -343,7 +342,6 @@ export class Fetcher {
   #adapt(nodeId: number, { isLarge, isIdle }: { readonly isLarge: boolean; readonly isIdle: boolean }): void {
     const broker = this.#brokers.get(nodeId)
     if (!isLarge) {
-      this.#starvedAnswers = 0
       if (++this.#smallAnswers >= NARROW_AFTER) broker?.narrow()
       return
     }
