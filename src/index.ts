@@ -65,7 +65,15 @@ export {
 export { type ErrorCode, type ErrorFields, errorCodes, OttlaError } from './errors.ts'
 export { Kafka, type KafkaOptions } from './kafka.ts'
 export type { Partitioner } from './producer/partitioners.ts'
-export type { Producer, ProducerState, ProducerStats, SendOptions } from './producer/producer.ts'
+export type {
+  FlushOptions,
+  Producer,
+  ProducerState,
+  ProducerStats,
+  ProducerStopOptions,
+  SendOptions,
+  StartOptions,
+} from './producer/producer.ts'
 export type { ProducerOptions } from './producer/producer-options.ts'
 export {
   type DeliveredReport,

@@ -126,15 +126,20 @@ export class Cluster {
    * Where the broker creates topics that are asked for, it may create this one (`allowAutoTopicCreation`).
    * Keeps asking until `timeoutMs` (default `requestTimeoutMs`) is over, then rejects with the last reason:
    * UNKNOWN_TOPIC_OR_PARTITION, CONNECTION_FAILED, … What cannot pass by itself (INVALID_TOPIC_EXCEPTION,
-   * TOPIC_AUTHORIZATION_FAILED, SASL_FAILED) rejects at once. With `topicId` an earlier topic of the same name is not it.
+   * TOPIC_AUTHORIZATION_FAILED, SASL_FAILED) rejects at once. With `topicId` an earlier topic of the same name is not it; nor is
+   * one with fewer than `partitions`.
    */
   async ensureTopic(
     name: string,
-    options: Waiting & { readonly timeoutMs?: number; readonly topicId?: string } = {},
+    options: Waiting & {
+      readonly timeoutMs?: number
+      readonly topicId?: string
+      readonly partitions?: number
+    } = {},
   ): Promise<TopicMetadata> {
-    const { signal, timeoutMs = this.options.requestTimeoutMs, topicId } = options
+    const { signal, timeoutMs = this.options.requestTimeoutMs, topicId, partitions = 1 } = options
     const usable = (topic: TopicMetadata | undefined) =>
-      isUsable(topic) && isSame(topic, topicId) ? topic : undefined
+      isUsable(topic) && isSame(topic, topicId) && topic.partitions.length >= partitions ? topic : undefined
     const known = usable(this.#cache.topic(name))
     if (known !== undefined) return known
     return this.#persist({ doing: `metadata of topic ${name}`, timeoutMs, signal }, async () => {

@@ -86,7 +86,7 @@ export class AssignedPartition implements FetchTarget {
   #uncommittedFrom = -1
   #isDraining = false
   #isClosed = false
-  #wasCutOff = false
+  #isUnfinished = false
   readonly #ending = new AbortController()
   readonly #deadline = new AbortController()
   #idleWaiters: (() => void)[] = []
@@ -302,9 +302,14 @@ export class AssignedPartition implements FetchTarget {
     return this.#isClosed
   }
 
-  /** A handler was at work when it was closed. */
-  get wasCutOff(): boolean {
-    return this.#wasCutOff
+  /** A handler was at work when it was closed, or had failed and was not called again. */
+  get isUnfinished(): boolean {
+    return this.#isUnfinished
+  }
+
+  /** What failed is not tried again here: the next owner gets it. */
+  leave(): void {
+    this.#isUnfinished = true
   }
 
   /** Fires when draining begins: waits between retries end. */
@@ -334,7 +339,7 @@ export class AssignedPartition implements FetchTarget {
   /** The partition is given up: what ends later does not count. */
   close(reason: Error): void {
     this.drain()
-    this.#wasCutOff = this.isRunning
+    if (this.isRunning) this.leave()
     this.#isClosed = true
     this.expire(reason)
   }

@@ -46,7 +46,10 @@ export type { BatchHandler, HandlerContext, RecordHandler } from './work.ts'
 export type ConsumerState = 'idle' | 'starting' | 'running' | 'draining' | 'stopped' | 'failed'
 
 export interface StopResult {
-  /** Partitions whose handlers had not ended at the deadline: their work is delivered again. */
+  /**
+   * Partitions with work that was begun and is not finished: the handler had not ended at the deadline, or had failed and was
+   * not called again. It is delivered again.
+   */
   readonly unfinished: readonly TopicPartition[]
 }
 

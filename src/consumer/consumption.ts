@@ -268,7 +268,9 @@ export class Consumption {
       await settledWithin(this.#group.leave(GOODBYE_MS), this.#cluster.options.clock, GOODBYE_MS)
     }
     this.#end(reason)
-    return all.filter(({ wasCutOff }) => wasCutOff).map(({ topic, partition }) => ({ topic, partition }))
+    return all
+      .filter(({ isUnfinished }) => isUnfinished)
+      .map(({ topic, partition }) => ({ topic, partition }))
   }
 
   /** Ends at once: nothing more is waited for or committed. */

@@ -18,7 +18,18 @@ import type { ConsumerRecord } from './consumer-record.ts'
 export class FailedAtError extends OttlaError {
   declare readonly offset: number
 
+  /** @throws INVALID_ARGUMENT for an offset that is none: a whole record, say */
   constructor(offset: number, cause: unknown) {
+    if (!Number.isSafeInteger(offset) || offset < 0) {
+      const given = typeof offset === 'number' ? String(offset) : `a value of type ${typeof offset}`
+      throw new OttlaError(
+        'INVALID_ARGUMENT',
+        `FailedAtError: offset must be that of a record, not ${given}`,
+        {
+          cause,
+        },
+      )
+    }
     const reason = cause instanceof Error ? cause.message : String(cause)
     super('FAILED_AT', `the handler failed at offset ${offset}: ${reason}`, { offset, cause })
   }
@@ -54,7 +65,7 @@ export class FailurePolicy {
     const { retries, minBackoffMs: minMs, maxBackoffMs: maxMs } = this.#options.failure
     const { clock, random, logger } = this.#cluster.options
     const { topic, partition: number } = partition
-    if (partition.isDraining) return 'left'
+    if (partition.isDraining) return left(partition)
     if (attempt > retries) return 'over'
     logger.warn({ err: error, topic, partition: number, attempt }, 'a handler failed and is called again')
     try {
@@ -62,7 +73,7 @@ export class FailurePolicy {
     } catch {
       // Draining has begun: no new attempt.
     }
-    return partition.isDraining ? 'left' : 'again'
+    return partition.isDraining ? left(partition) : 'again'
   }
 
   /** Gives work up: stops, with HANDLER_FAILED, or reports it and returns. */
@@ -108,6 +119,11 @@ export class FailurePolicy {
   }
 }
 
+function left(partition: AssignedPartition): 'left' {
+  partition.leave()
+  return 'left'
+}
+
 const located = (partition: AssignedPartition, offset: number, error: OttlaError) =>
   new OttlaError(
     error.code,
@@ -124,7 +140,9 @@ function handlerFailed(
   { topic, partition }: AssignedPartition,
   failure: Failure & { readonly offset: number; readonly doing?: string },
 ): OttlaError {
-  const { error, attempt, offset, doing = `the handler failed ${attempt} times` } = failure
+  const { attempt, offset, doing = `the handler failed ${attempt} times` } = failure
+  // Where it failed is told already; what matters is what of.
+  const error = failure.error instanceof FailedAtError ? failure.error.cause : failure.error
   const reason = error instanceof Error ? error.message : String(error)
   return new OttlaError('HANDLER_FAILED', `${topic}/${partition} at offset ${offset}: ${doing}: ${reason}`, {
     cause: error,

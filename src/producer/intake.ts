@@ -268,7 +268,15 @@ export class Intake {
     else if (partitioner !== undefined) index = askPartitioner(partitioner, record, topic)
     else if (key !== undefined && key !== null) index = partitionOf(key, partitions.length)
     else index = topic.sticky.partition(topic)
-    return partitions[index] ?? noSuchPartition(topic, index)
+    return partitions[index] ?? this.#noSuchPartition(topic, index)
+  }
+
+  /** It may have been added a moment ago: whoever asks again shall find it. */
+  #noSuchPartition(topic: ProducerTopic, index: number): never {
+    this.#parts.topics.look(topic)
+    const doing = `${topic.name} has ${topic.partitions.length} partitions as far as is known, none with the number ${index}`
+    const fields = { topic: topic.name, partition: index }
+    throw new BrokerError(errorCode.UNKNOWN_TOPIC_OR_PARTITION, doing, fields)
   }
 
   /** A flush that waits for the record waits for its batch. */
@@ -332,10 +340,4 @@ export class Intake {
 /** Throws for the first record that is not one. */
 export function checkRecords(records: readonly ProducerRecord[]): void {
   for (let index = 0; index < records.length; index++) checkRecord(records[index] as ProducerRecord, index)
-}
-
-function noSuchPartition(topic: ProducerTopic, index: number): never {
-  const doing = `${topic.name} has ${topic.partitions.length} partitions, none with the number ${index}`
-  const fields = { topic: topic.name, partition: index }
-  throw new BrokerError(errorCode.UNKNOWN_TOPIC_OR_PARTITION, doing, fields)
 }

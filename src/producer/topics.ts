@@ -65,6 +65,14 @@ export class Topics {
     return topic
   }
 
+  /** Asks for its metadata, with whatever else is asked for. */
+  look({ name }: ProducerTopic): void {
+    const { cluster } = this.#parts
+    cluster.refresh({ topics: [name] }).catch((error: unknown) => {
+      cluster.options.logger.debug({ err: error, topic: name }, 'the metadata could not be refreshed')
+    })
+  }
+
   all(): Iterable<ProducerTopic> {
     return this.#byName.values()
   }

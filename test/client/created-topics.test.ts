@@ -29,6 +29,25 @@ test('when some topics of a call fail, those that were created are waited for al
   assert.equal(lagging.hits, 3)
 })
 
+test('when some topics of a call cannot grow, the others are known to have grown all the same', async (t) => {
+  const { admin, kafka } = await world(t)
+  await admin.createTopics([
+    { name: 'a', partitions: 1 },
+    { name: 'b', partitions: 2 },
+  ])
+  const producer = kafka.producer()
+  await producer.send([
+    { topic: 'a', value: 'x' },
+    { topic: 'b', value: 'x' },
+  ])
+  const both = admin.createPartitions([
+    { name: 'a', partitions: 3 },
+    { name: 'b', partitions: 1 },
+  ])
+  await rejection(both, 'PARTIAL_FAILURE')
+  assert.equal((await producer.send({ topic: 'a', partition: 2, value: 'y' })).partition, 2)
+})
+
 test('what was created a moment ago is asked for again where a broker does not know it yet', async (t) => {
   const { cluster, admin } = await world(t, 3)
   await admin.createTopics([{ name: 'new' }])

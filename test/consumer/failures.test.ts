@@ -162,7 +162,7 @@ test('stop() ends the waiting between retries; the record is not finished', asyn
     if (offset === 1) throw new Error('no')
   })
   await until(() => calls === 2, 'the failure')
-  assert.deepEqual(await consumer.stop(), { unfinished: [] })
+  assert.deepEqual(await consumer.stop(), { unfinished: [{ topic: 'orders', partition: 0 }] })
   await running
   assert.equal(calls, 2)
   assert.deepEqual(await bench.committed('orders', 1), [1])
@@ -187,6 +187,50 @@ test('stop() with a deadline: what does not end is told, and named', async () =>
   stuck.resolve()
   await turn(20)
   assert.deepEqual(await bench.committed('orders', 1), [1])
+})
+
+test('stop() with a deadline: what gives up because it is told to is named as well', async () => {
+  await using bench = await Bench.open({ topics: { orders: 2 } })
+  await bench.fill('orders', 2, 1)
+  const consumer = bench.consumer({ topics: ['orders'] })
+  let count = 0
+  const running = consumer.run(({ partition }, { signal }) => {
+    count++
+    return partition === 0 ? untilTold(signal) : undefined
+  })
+  await until(() => count === 2, 'both')
+  const { unfinished } = await consumer.stop({ timeoutMs: 20 })
+  await running
+  assert.deepEqual(unfinished, [{ topic: 'orders', partition: 0 }])
+  assert.deepEqual(await bench.committed('orders', 2), [0, 1])
+})
+
+const untilTold = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason))
+  })
+
+test('FailedAtError takes the offset of a record, and what it tells in the end is the cause', async () => {
+  for (const wrong of [-1, 1.5, Number.NaN, { offset: 3 } as unknown as number]) {
+    assert.throws(() => new FailedAtError(wrong, new Error('no')), {
+      code: 'INVALID_ARGUMENT',
+      message: /^FailedAtError: offset must be that of a record, not /,
+    })
+  }
+  await using bench = await Bench.open({ topics: { orders: 1 } })
+  await bench.append('orders', 0, values(3))
+  const poison = new Error('poison')
+  const reports: SkipReport[] = []
+  const onSkip = (report: SkipReport) => void reports.push(report)
+  const consumer = bench.consumer({ topics: ['orders'], failure: thenSkip(0), onSkip })
+  const running = consumer.runBatches((batch) => {
+    for (const { offset } of batch) if (offset === 1) throw new FailedAtError(offset, poison)
+  })
+  await until(() => reports.length === 1, 'the report')
+  assert.equal(reports[0]?.error.cause, poison)
+  assert.equal(reports[0]?.error.message, 'orders/0 at offset 1: the handler failed 1 times: poison')
+  await consumer.stop()
+  await running
 })
 
 test('stop() ends also when no broker answers any more', async () => {

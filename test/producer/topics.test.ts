@@ -1,6 +1,7 @@
 /** Topics that come, go, grow and move. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Kafka } from '../../src/index.ts'
 import { alone, codeOf, oneByOne, range, withProducer } from './support/kit.ts'
 
 const three = {
@@ -155,6 +156,24 @@ test('partitions that are added are used', async () => {
     await during(producer.send({ topic: 'orders', value: 'b' }))
     await during(producer.send({ topic: 'orders', partition: 2, value: 'c' }))
     assert.deepEqual(values('orders', 2), ['c'])
+  })
+})
+
+test('partitions that were just added are known to who added them, and found by who asks for one of them', async () => {
+  await withProducer({}, async ({ cluster, kafka, producer, during, values, clock }) => {
+    await during(producer.send({ topic: 'orders', value: 'a' }))
+    await during(kafka.admin().createPartitions([{ name: 'orders', partitions: 3 }]))
+    await during(producer.send({ topic: 'orders', partition: 2, value: 'b' }))
+    assert.deepEqual(values('orders', 2), ['b'])
+    // Another admin: nobody tells this client.
+    const other = new Kafka({ brokers: cluster.brokers, dial: cluster.dial })
+    await other.admin().createPartitions([{ name: 'orders', partitions: 5 }])
+    await other.stop()
+    const record = { topic: 'orders', partition: 4, value: 'c' }
+    assert.equal(await during(codeOf(producer.send(record))), 'UNKNOWN_TOPIC_OR_PARTITION')
+    await clock.advance(1_000)
+    await during(producer.send(record))
+    assert.deepEqual(values('orders', 4), ['c'])
   })
 })
 

@@ -70,7 +70,7 @@ export async function createTopicsOn(
   const made = (names: readonly string[]) =>
     validateOnly
       ? undefined
-      : untilKnown(cluster, new Map(names.map((name) => [name, ids.get(name)])), share())
+      : untilKnown(cluster, new Map(names.map((name) => [name, identityOf(ids.get(name))])), share())
   const call: ItemCall<NewTopic, CreatedTopic | undefined> = {
     doing: 'CreateTopics',
     items: topics,
@@ -100,16 +100,23 @@ export async function createTopicsOn(
 const succeeded = ({ results }: PartialFailureError) =>
   results.filter(({ error }) => error === undefined).map(({ subject }) => subject)
 
-/** Created is not yet known everywhere: whoever asks next shall find them. */
+/** What tells a topic as it is now from what it was before the call. */
+interface Novelty {
+  readonly topicId?: string
+  readonly partitions?: number
+}
+
+const identityOf = (topicId: string | undefined): Novelty => (topicId === undefined ? {} : { topicId })
+
+/** What was done is not yet known everywhere: whoever asks next shall find it. */
 async function untilKnown(
   cluster: Cluster,
-  topics: ReadonlyMap<string, string | undefined>,
+  topics: ReadonlyMap<string, Novelty>,
   options: AdminCallOptions,
 ): Promise<void> {
-  const known = async ([name, topicId]: [string, string | undefined]) => {
+  const known = async ([name, novelty]: [string, Novelty]) => {
     cluster.recentTopics.add(name)
-    const waiting = topicId === undefined ? options : { ...options, topicId }
-    await cluster.ensureTopic(name, waiting).catch(() => undefined)
+    await cluster.ensureTopic(name, { ...options, ...novelty }).catch(() => undefined)
   }
   await Promise.all([...topics].map(known))
 }
@@ -208,35 +215,53 @@ export async function createPartitionsOn(
   options: AdminCallOptions & ValidateOption,
 ): Promise<void> {
   const { validateOnly = false } = options
-  await callItems(
-    cluster,
-    {
-      doing: 'CreatePartitions',
-      items: topics,
-      subject: ({ name }) => name,
-      route: toController(cluster),
-      isIdempotent: false,
-      ask: async ({ connection, brokerTimeoutMs, timeoutMs }, items) => {
-        const named = items.map(({ name, partitions: count, assignments }) => ({
-          name,
-          count,
-          assignments: assignments?.map((brokerIds) => ({ brokerIds })) ?? null,
-        }))
-        const body = { topics: named, timeoutMs: brokerTimeoutMs, validateOnly }
-        const response = await connection.request(createPartitions, body, { timeoutMs })
-        const answers = new Map(response.results.map((result) => [result.name, result]))
-        return outcomesOf(items, answers, {
-          subject: ({ name }) => name,
-          outcome: ({ name: topic }, { errorCode: code, errorMessage: brokerMessage }) =>
-            code === 0
-              ? { value: undefined }
-              : { error: refused(code, 'CreatePartitions', { topic, brokerMessage }) },
-        })
-      },
-    },
-    options,
-  )
+  const share = shareOf(cluster, 'admin.createPartitions', options)
+  const counts = new Map(topics.map(({ name, partitions }) => [name, partitions]))
+  const grown = (names: readonly string[]) =>
+    validateOnly
+      ? undefined
+      : untilKnown(
+          cluster,
+          new Map(names.map((name) => [name, { partitions: counts.get(name) ?? 1 }])),
+          share(),
+        )
+  try {
+    await callItems(cluster, partitionsCall(cluster, topics, validateOnly), share())
+    await grown([...counts.keys()])
+  } catch (error) {
+    if (error instanceof PartialFailureError) await grown(succeeded(error))
+    throw error
+  }
 }
+
+const partitionsCall = (
+  cluster: Cluster,
+  topics: readonly NewPartitions[],
+  validateOnly: boolean,
+): ItemCall<NewPartitions, undefined> => ({
+  doing: 'CreatePartitions',
+  items: topics,
+  subject: ({ name }) => name,
+  route: toController(cluster),
+  isIdempotent: false,
+  ask: async ({ connection, brokerTimeoutMs, timeoutMs }, items) => {
+    const named = items.map(({ name, partitions: count, assignments }) => ({
+      name,
+      count,
+      assignments: assignments?.map((brokerIds) => ({ brokerIds })) ?? null,
+    }))
+    const body = { topics: named, timeoutMs: brokerTimeoutMs, validateOnly }
+    const response = await connection.request(createPartitions, body, { timeoutMs })
+    const answers = new Map(response.results.map((result) => [result.name, result]))
+    return outcomesOf(items, answers, {
+      subject: ({ name }) => name,
+      outcome: ({ name: topic }, { errorCode: code, errorMessage: brokerMessage }) =>
+        code === 0
+          ? { value: undefined }
+          : { error: refused(code, 'CreatePartitions', { topic, brokerMessage }) },
+    })
+  },
+})
 
 /**
  * One request to any broker; topics that it does not know are errors of their own. Only what was created here a moment ago
