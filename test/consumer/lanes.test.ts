@@ -231,16 +231,24 @@ test('handlers that wait for a producer do not open a second connection', async 
 })
 
 test('handlers that are slower than the broker do not open a second connection', async () => {
-  await using bed = await Bed.open()
-  const consumer = bed.consumer()
+  await using bed = await Bed.open({ count: 200 })
+  let requests = 0
+  const where = ({ replicaId = -1 }: Readonly<Record<string, unknown>>) => {
+    if (replicaId === -1) requests++
+    return false
+  }
+  bed.bench.broker.faults.on({ api: 'Fetch', where }, 'close')
+  const consumer = bed.consumer({ fetchMaxWaitMs: 5 })
   const running = consumer.runBatches(async (batch) => {
     bed.take(batch)
-    await turn(5)
+    // An answer has come meanwhile: the next request follows it.
+    const before = requests
+    await until(() => requests >= before + 2 || bed.count === PARTITIONS * 200, 'an answer')
   })
-  await until(() => bed.count === PARTITIONS * COUNT, 'all records')
+  await until(() => bed.count === PARTITIONS * 200, 'all records')
   await consumer.stop()
   await running
-  bed.check()
+  bed.check(PARTITIONS, 200)
   assert.equal(bed.sessions.size, 1)
   assert.equal(bed.dials, SOCKETS)
 })
