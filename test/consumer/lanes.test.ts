@@ -106,6 +106,15 @@ class Bed implements AsyncDisposable {
     return this.bench.consumer({ topics: ['orders'], ...small, ...options }, { ...client, dial })
   }
 
+  /** Reads all records of a full topic, and stops. */
+  async readAll(options: Partial<ConsumerOptions> = {}, client: Partial<ClientOptions> = {}): Promise<void> {
+    const consumer = this.consumer(options, client)
+    const running = consumer.runBatches(this.take)
+    await until(() => this.count === PARTITIONS * COUNT, 'all records')
+    await consumer.stop()
+    await running
+  }
+
   readonly take = (batch: ConsumerBatch) => {
     const offsets = this.seen.get(batch.partition)
     const read = [...batch].map(({ offset }) => offset)
@@ -164,11 +173,7 @@ test('each partition is asked for over one of the two connections', async () => 
     },
     'close',
   )
-  const consumer = bed.consumer()
-  const running = consumer.runBatches(bed.take)
-  await until(() => bed.count === PARTITIONS * COUNT, 'all records')
-  await consumer.stop()
-  await running
+  await bed.readAll()
   assert.equal(asked.size, PARTITIONS)
   for (const sessions of asked.values()) assert.equal(sessions.size, 1)
   const bySession = Map.groupBy(asked.values(), (sessions) => [...sessions][0])
@@ -208,11 +213,7 @@ for (const [what, setup] of enough) {
 
 test('fetchMinBytes: half of the partitions might wait for what they never have, so nothing is divided', async () => {
   await using bed = await Bed.open()
-  const consumer = bed.consumer({ fetchMinBytes: 2 })
-  const running = consumer.runBatches(bed.take)
-  await until(() => bed.count === PARTITIONS * COUNT, 'all records')
-  await consumer.stop()
-  await running
+  await bed.readAll({ fetchMinBytes: 2 })
   bed.check()
   assert.equal(bed.dials, SOCKETS)
 })
@@ -256,11 +257,7 @@ test('handlers that are slower than the broker do not open a second connection',
 test('a second connection that is refused is done without, and not asked for again', async () => {
   await using bed = await Bed.open()
   bed.mostDials = SOCKETS
-  const consumer = bed.consumer()
-  const running = consumer.runBatches(bed.take)
-  await until(() => bed.count === PARTITIONS * COUNT, 'all records')
-  await consumer.stop()
-  await running
+  await bed.readAll()
   bed.check()
   assert.equal(bed.dials, SOCKETS + 1)
   assert.equal(bed.sessions.size, 1)
@@ -286,11 +283,7 @@ for (const which of ['first', 'second'] as const) {
       },
       'reset',
     )
-    const consumer = bed.consumer()
-    const running = consumer.runBatches(bed.take)
-    await until(() => bed.count === PARTITIONS * COUNT, 'all records')
-    await consumer.stop()
-    await running
+    await bed.readAll()
     bed.check()
     assert.equal(dropped, 1)
     await until(() => bed.sockets === 1, 'nothing is left open')
@@ -302,11 +295,7 @@ test('a second connection that is lost is not opened again and again', async () 
   const where = (request: Readonly<Record<string, unknown>>, { node }: { node: number }) =>
     [...bed.sessions].indexOf(`${node}:${request['sessionId']}`) > 0
   const lost = bed.bench.broker.faults.on({ api: 'Fetch', where }, 'reset')
-  const consumer = bed.consumer()
-  const running = consumer.runBatches(bed.take)
-  await until(() => bed.count === PARTITIONS * COUNT, 'all records')
-  await consumer.stop()
-  await running
+  await bed.readAll()
   bed.check()
   assert.equal(lost.hits, 1)
   assert.equal(bed.dials, SOCKETS + 1)
@@ -411,11 +400,7 @@ test('one of two connections to a follower is lost: its leader is not asked for 
     return isIt
   }
   broker.faults.on({ api: 'Fetch', where }, 'reset')
-  const consumer = bed.consumer({ topics: ['near'] }, { rack: 'b', clientId: 'near' })
-  const running = consumer.runBatches(bed.take)
-  await until(() => bed.count === PARTITIONS * COUNT, 'all records')
-  await consumer.stop()
-  await running
+  await bed.readAll({ topics: ['near'] }, { rack: 'b', clientId: 'near' })
   bed.check()
   assert.equal(isLost, true)
   assert.equal(atLeader, 0)

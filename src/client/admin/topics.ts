@@ -86,13 +86,23 @@ export async function createTopicsOn(
       return outcomes
     },
   }
+  const names = topics.map(({ name }) => name)
+  const created = await andKnown(callItems(cluster, call, share()), names, made)
+  return withPresent(cluster, { topics, created, options: share() })
+}
+
+/** What was done is there, and is used, whatever became of the others: it is waited for in either case. */
+async function andKnown<R>(
+  done: Promise<R>,
+  names: readonly string[],
+  known: (names: readonly string[]) => Promise<void> | undefined,
+): Promise<R> {
   try {
-    const created = await callItems(cluster, call, share())
-    await made(topics.map(({ name }) => name))
-    return await withPresent(cluster, { topics, created, options: share() })
+    const result = await done
+    await known(names)
+    return result
   } catch (error) {
-    // Those that were created are there, and are used, whatever became of the others.
-    if (error instanceof PartialFailureError) await made(succeeded(error))
+    if (error instanceof PartialFailureError) await known(succeeded(error))
     throw error
   }
 }
@@ -225,13 +235,11 @@ export async function createPartitionsOn(
           new Map(names.map((name) => [name, { partitions: counts.get(name) ?? 1 }])),
           share(),
         )
-  try {
-    await callItems(cluster, partitionsCall(cluster, topics, validateOnly), share())
-    await grown([...counts.keys()])
-  } catch (error) {
-    if (error instanceof PartialFailureError) await grown(succeeded(error))
-    throw error
-  }
+  await andKnown(
+    callItems(cluster, partitionsCall(cluster, topics, validateOnly), share()),
+    [...counts.keys()],
+    grown,
+  )
 }
 
 const partitionsCall = (
